@@ -1,0 +1,96 @@
+import vue from 'eslint-plugin-vue'
+import { defineConfig } from 'eslint/config'
+import ts from 'typescript-eslint'
+
+/** The rooms of the house and the doors between them: docs/architecture.md. `may` is what a file of the room may import. */
+const doors = [
+  { files: ['shared/**'], may: ['./'], because: 'shared/ imports nothing from outside.' },
+  {
+    files: ['server/sse/encode.ts'],
+    may: [],
+    because: 'encode.ts is pure.',
+  },
+  {
+    files: ['server/sse/emitter.ts', 'server/sse/eventLog.ts'],
+    may: ['node:', './encode'],
+    because: 'Within sse/: hub -> eventLog, emitter -> encode.',
+  },
+  {
+    files: ['server/demos/**'],
+    may: ['node:', 'express', '../sse/', '../../shared/'],
+    because: 'A demo of the server uses sse/ and shared/.',
+  },
+  {
+    files: ['client/composables/useEventSource.ts'],
+    may: ['vue$'],
+    because: 'useEventSource.ts is copied alone: it imports vue and nothing else.',
+  },
+  {
+    files: ['client/components/**'],
+    may: ['vue$', 'vue-i18n$', './', '../composables/', '../../shared/'],
+    because: 'A component is used by several demos and knows none of them.',
+  },
+]
+
+export default defineConfig(
+  { ignores: ['dist/', 'node_modules/', 'test-results/', 'playwright-report/'] },
+  ts.configs.strictTypeChecked,
+  ts.configs.stylisticTypeChecked,
+  vue.configs['flat/recommended'],
+  {
+    languageOptions: {
+      parserOptions: {
+        project: ['shared/tsconfig.json', 'server/tsconfig.json', 'client/tsconfig.json', 'e2e/tsconfig.json'],
+        tsconfigRootDir: import.meta.dirname,
+        extraFileExtensions: ['.vue'],
+        parser: ts.parser,
+      },
+    },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    rules: {
+      eqeqeq: 'error',
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'ExportAllDeclaration', message: 'No barrels: import from the file.' },
+      ],
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/explicit-module-boundary-types': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/consistent-type-definitions': 'off',
+      // Refuses types without members, which "no decoders at all" is one of.
+      '@typescript-eslint/no-generated-empty-object-type': 'off',
+      '@typescript-eslint/prefer-nullish-coalescing': ['error', { ignorePrimitives: { string: true, boolean: true } }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+    },
+  },
+  {
+    files: ['**/*.vue'],
+    rules: {
+      // Prettier's.
+      'vue/html-self-closing': 'off',
+      'vue/max-attributes-per-line': 'off',
+      'vue/singleline-html-element-content-newline': 'off',
+      'vue/html-indent': 'off',
+      'vue/html-closing-bracket-newline': 'off',
+      'vue/multi-word-component-names': 'off',
+    },
+  },
+  { files: ['**/*.js'], extends: [ts.configs.disableTypeChecked] },
+  doors.map(({ files, may, because }) => ({
+    files,
+    ignores: ['**/*.test.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: may.length ? `^(?!${may.map((start) => start.replaceAll('.', '\\.')).join('|')})` : '.',
+              message: because,
+            },
+          ],
+        },
+      ],
+    },
+  })),
+)

@@ -1,0 +1,259 @@
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { encode, type SseEvent } from './encode'
+
+export interface SseEmitterOptions {
+  /** Milliseconds after which the emitter times out; 0 is never. @default 0 */
+  timeout?: number
+  /** Milliseconds of silence after which a heartbeat is sent; 0 is never. @default 15_000 */
+  heartbeat?: number
+  /**
+   * Send the heartbeat as an event named `ping`, which has no id, instead of a comment: native EventSource hides
+   * comments, so a page can only notice a silent connection by events. @default false
+   */
+  ping?: boolean
+  /** The `retry:` hint that opens the stream, in milliseconds; false sends none. @default random, 2,000 to 5,000 */
+  retry?: number | false
+  /** Bytes that may wait for a slow client. One more, and the emitter ends. @default 1 MiB */
+  maxUnsentBytes?: number
+  /** Milliseconds that a slow client may take to empty what waits for it. @default 30_000 */
+  drainTimeout?: number
+}
+
+/**
+ * - `disconnected`: the client left, or was never there
+ * - `overflow`: more than `maxUnsentBytes` wait for a slow client
+ * - `stalled`: a slow client took nothing for `drainTimeout`
+ * - `oversized`: one event is larger than `maxUnsentBytes`; thrown by `send`, which sends nothing then
+ * - `pipelined`: the request waits behind another response of its connection; thrown by the constructor
+ */
+export type SseEmitterErrorKind = 'disconnected' | 'overflow' | 'stalled' | 'oversized' | 'pipelined'
+
+export class SseEmitterError extends Error {
+  override readonly name = 'SseEmitterError'
+  constructor(
+    readonly kind: SseEmitterErrorKind,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+  }
+}
+
+/** Node fires a timer with a longer delay at once. */
+const MAX_DELAY = 2 ** 31 - 1
+
+type Ending = { kind: 'completed' } | { kind: 'timeout' } | { kind: 'error'; error: unknown }
+
+const HEADERS = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  // `no-transform` keeps compressing middleware and proxies away: they would hold events back to fill a block.
+  'Cache-Control': 'no-cache, no-transform',
+  // nginx buffers responses unless told not to.
+  'X-Accel-Buffering': 'no',
+}
+
+/**
+ * One `text/event-stream` response and its life, in the words of Spring's `SseEmitter`.
+ *
+ * It ends once, in one of three ways, and calls back in this order:
+ *
+ * | ending                                     | callbacks                             |
+ * |--------------------------------------------|---------------------------------------|
+ * | `complete()`                               | `onCompletion`                        |
+ * | `timeout` has passed                       | `onTimeout`, then `onCompletion`      |
+ * | `completeWithError()`, or the client is gone or too slow | `onError`, then `onCompletion` |
+ *
+ * `send` still works inside `onTimeout` and `onError`, as long as the client is there: the place to say goodbye.
+ * A callback that throws is reported to the console and stops no other. One that is registered late, when what it waits
+ * for has already happened, is called in a microtask.
+ */
+export class SseEmitter {
+  readonly #res: ServerResponse
+  readonly #socket: Socket | null
+  readonly #maxUnsentBytes: number
+  readonly #drainTimeout: number
+  readonly #abort = new AbortController()
+  readonly #onTimeout: (() => void)[] = []
+  readonly #onError: ((error: unknown) => void)[] = []
+  readonly #onCompletion: (() => void)[] = []
+  #ending: Ending | null = null
+  #ended = false
+  #timeout: NodeJS.Timeout | undefined
+  #heartbeat: NodeJS.Timeout | undefined
+  #drain: NodeJS.Timeout | undefined
+
+  /**
+   * Sends the headers and the `retry:` hint at once.
+   *
+   * @throws SseEmitterError `pipelined`: nothing was sent, answer with an error and let the client use another connection.
+   * @throws RangeError when a time is not one that a timer can wait for.
+   */
+  constructor(res: ServerResponse, options: SseEmitterOptions = {}) {
+    const { ping = false, retry = retryHint() } = options
+    const timeout = delay('timeout', options.timeout ?? 0)
+    const heartbeat = delay('heartbeat', options.heartbeat ?? 15_000)
+    this.#res = res
+    this.#socket = res.socket
+    this.#maxUnsentBytes = options.maxUnsentBytes ?? 2 ** 20
+    this.#drainTimeout = delay('drainTimeout', options.drainTimeout ?? 30_000)
+
+    res.on('error', this.#clientGone)
+    if (res.destroyed || res.socket?.destroyed) {
+      this.#clientGone()
+      return
+    }
+    // Node gives a pipelined response its socket when the response before it has ended, which after a stream is never,
+    // and does not tell it when the client leaves.
+    if (res.socket === null)
+      throw new SseEmitterError(
+        'pipelined',
+        'A stream needs a connection of its own: do not pipeline requests behind it.',
+      )
+
+    res.writeHead(200, HEADERS)
+    if (res.req.method === 'HEAD') {
+      this.complete()
+      return
+    }
+
+    // An unread request body would pause the socket, and a paused socket does not see the client leave.
+    res.req.resume()
+    res.on('close', this.#clientGone)
+    res.on('drain', this.#drained)
+    res.socket.on('close', this.#clientGone)
+
+    if (timeout > 0) this.#timeout = setTimeout(() => this.#end({ kind: 'timeout' }), timeout).unref()
+    if (heartbeat > 0) {
+      const beat = encode(ping ? { event: 'ping', data: '' } : { comment: '' })
+      this.#heartbeat = setTimeout(() => this.write(beat), heartbeat).unref()
+    }
+    if (retry === false) res.flushHeaders()
+    else this.send({ retry })
+  }
+
+  /** Aborted when the emitter ends, in whichever way: give it to whatever produces the events. */
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  /**
+   * Sends one event with one write.
+   *
+   * @returns false when the emitter has ended and nothing was sent; never throws for that.
+   * @throws SseEncodeError or SseEmitterError `oversized` for an event that cannot be sent.
+   */
+  send(event: SseEvent): boolean {
+    return !this.#ended && this.write(encode(event))
+  }
+
+  /** Sends ready bytes, which must be whole events. Returns and throws as `send` does. */
+  write(bytes: Uint8Array): boolean {
+    const res = this.#res
+    if (this.#ended || res.destroyed || res.writableEnded) return false
+    if (bytes.length > this.#maxUnsentBytes)
+      throw new SseEmitterError(
+        'oversized',
+        `${bytes.length} bytes exceed maxUnsentBytes, ${this.#maxUnsentBytes}: send less at once.`,
+      )
+    if (res.writableLength + bytes.length > this.#maxUnsentBytes) {
+      this.#drop('overflow', `More than ${this.#maxUnsentBytes} bytes wait for a slow client.`)
+      return false
+    }
+    this.#heartbeat?.refresh()
+    if (!res.write(bytes)) {
+      const stalled = `A slow client took nothing for ${this.#drainTimeout} ms.`
+      this.#drain ??= setTimeout(() => this.#drop('stalled', stalled), this.#drainTimeout).unref()
+    }
+    return true
+  }
+
+  /** Ends the stream after what was sent. Does nothing when it has ended, and may be called from any callback. */
+  complete(): void {
+    this.#end({ kind: 'completed' })
+  }
+
+  /** Ends the stream as `complete` does, and hands `error` to `onError`. The client does not see it: send it an event of your own. */
+  completeWithError(error: unknown): void {
+    this.#end({ kind: 'error', error })
+  }
+
+  onTimeout(callback: () => void): void {
+    if (this.#ending === null) this.#onTimeout.push(callback)
+    else if (this.#ending.kind === 'timeout') queueMicrotask(() => isolated(callback))
+  }
+
+  onError(callback: (error: unknown) => void): void {
+    const ending = this.#ending
+    if (ending === null) this.#onError.push(callback)
+    else if (ending.kind === 'error') queueMicrotask(() => isolated(() => callback(ending.error)))
+  }
+
+  onCompletion(callback: () => void): void {
+    if (this.#ended) queueMicrotask(() => isolated(callback))
+    else this.#onCompletion.push(callback)
+  }
+
+  /** The only way out. `#ending` is set once; callbacks of it may still send; then everything that was started is stopped. */
+  #end(ending: Ending): void {
+    if (this.#ending !== null) return
+    this.#ending = ending
+    clearTimeout(this.#timeout)
+    if (ending.kind === 'timeout') for (const callback of this.#onTimeout) isolated(callback)
+    if (ending.kind === 'error') for (const callback of this.#onError) isolated(() => callback(ending.error))
+
+    this.#ended = true
+    clearTimeout(this.#heartbeat)
+    clearTimeout(this.#drain)
+    this.#finishResponse()
+    this.#abort.abort()
+    for (const callback of this.#onCompletion) isolated(callback)
+  }
+
+  #finishResponse(): void {
+    const res = this.#res
+    this.#socket?.off('close', this.#clientGone)
+    res.off('drain', this.#drained)
+    if (res.destroyed || this.#socket?.destroyed) return
+    res.end()
+    // A client that never reads the rest must not keep the connection for ever.
+    const unread = setTimeout(() => res.destroy(), this.#drainTimeout).unref()
+    res.once('close', () => clearTimeout(unread))
+  }
+
+  /** Nothing more can reach this client in time: its connection goes, and with it what waited. It may come back and resume. */
+  #drop(kind: 'overflow' | 'stalled', message: string): void {
+    this.#res.destroy()
+    this.#end({ kind: 'error', error: new SseEmitterError(kind, message) })
+  }
+
+  #clientGone = (cause?: unknown): void => {
+    // `close` of a socket brings a boolean, `error` brings the error.
+    const options = cause instanceof Error ? { cause } : {}
+    this.#end({ kind: 'error', error: new SseEmitterError('disconnected', 'The client left.', options) })
+  }
+
+  #drained = (): void => {
+    clearTimeout(this.#drain)
+    this.#drain = undefined
+  }
+}
+
+/** Milliseconds after which a client should reconnect: random, so that those who were cut off together do not return together. */
+export function retryHint(): number {
+  return 2_000 + Math.floor(Math.random() * 3_001)
+}
+
+function delay(name: string, ms: number): number {
+  if (!Number.isInteger(ms) || ms < 0 || ms > MAX_DELAY)
+    throw new RangeError(`${name} must be an integer of milliseconds from 0 to ${MAX_DELAY}, not ${ms}.`)
+  return ms
+}
+
+function isolated(callback: () => void): void {
+  try {
+    callback()
+  } catch (error) {
+    console.error('A callback of an SseEmitter threw:', error)
+  }
+}

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest'
+import { encode, SseEncodeError, type SseEvent } from './encode'
+
+const text = (event: SseEvent): string => encode(event).toString()
+
+describe('encode', () => {
+  it('writes one data line and the blank line that dispatches it', () => {
+    expect(text({ data: 'hello' })).toBe('data: hello\n\n')
+  })
+
+  it('writes every field in one block', () => {
+    expect(text({ comment: 'c', retry: 10, event: 'tick', id: '7', data: 'd' })).toBe(
+      ': c\nretry: 10\nevent: tick\nid: 7\ndata: d\n\n',
+    )
+  })
+
+  it.each([
+    ['LF', 'a\nb'],
+    ['CR', 'a\rb'],
+    ['CRLF', 'a\r\nb'],
+  ])('splits data at %s', (_name, data) => {
+    expect(text({ data })).toBe('data: a\ndata: b\n\n')
+  })
+
+  it('keeps empty lines, leading spaces and a trailing line break of data', () => {
+    expect(text({ data: '\n a\n\n' })).toBe('data: \ndata:  a\ndata: \ndata: \n\n')
+  })
+
+  it('splits a comment at every line ending, so that it cannot become a field', () => {
+    expect(text({ comment: 'a\rdata: forged\nid: 1' })).toBe(': a\n: data: forged\n: id: 1\n\n')
+  })
+
+  it('writes an empty data line for empty data, and none for none', () => {
+    expect(text({ data: '' })).toBe('data: \n\n')
+    expect(text({ retry: 0 })).toBe('retry: 0\n\n')
+    expect(text({ id: '' })).toBe('id: \n\n')
+    expect(text({ comment: '' })).toBe(': \n\n')
+  })
+
+  it('writes UTF-8', () => {
+    expect(encode({ data: '连接成功' })).toEqual(Buffer.from('data: 连接成功\n\n', 'utf8'))
+  })
+
+  it('replaces a lone surrogate in data as every UTF-8 encoder does', () => {
+    expect(text({ data: 'a\ud800b' })).toBe('data: a\ufffdb\n\n')
+  })
+
+  it.each(['id', 'event'] as const)('refuses CR, LF, NUL and a lone surrogate in %s', (field) => {
+    for (const bad of ['a\rdata: x', 'a\ndata: x', 'a\0', '\udc00']) {
+      expect(() => encode({ [field]: bad })).toThrow(expect.objectContaining({ name: 'SseEncodeError', kind: field }))
+    }
+  })
+
+  it.each([-1, 1.5, NaN, Infinity, 2 ** 53])('refuses retry: %d', (retry) => {
+    expect(() => encode({ retry })).toThrow(/retry must be a non-negative integer/)
+  })
+
+  it('refuses an event with no field', () => {
+    expect(() => encode({})).toThrow(SseEncodeError)
+  })
+})

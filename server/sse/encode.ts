@@ -1,0 +1,74 @@
+/**
+ * One event as `text/event-stream` bytes. Pure: values in, bytes out.
+ *
+ * The grammar is in the HTML standard, section 9.2.5 "Parsing an event stream":
+ * https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+ */
+
+/** The fields of one block of the stream. At least one must be present. */
+export interface SseEvent {
+  /** What the browser sends back as `Last-Event-ID`. `''` makes it forget the last one. No CR, LF, NUL or lone surrogate. */
+  id?: string
+  /** The event's type; `message` for the browser when absent. No CR, LF, NUL or lone surrogate. */
+  event?: string
+  /** Any text. Without `data`, not even an empty one, the browser dispatches nothing. A lone surrogate becomes U+FFFD. */
+  data?: string
+  /** How long the browser waits before it reconnects: milliseconds, a non-negative integer. */
+  retry?: number
+  /** Seen by curl and by proxies, ignored by browsers: keeps the connection warm. */
+  comment?: string
+}
+
+export type SseEncodeErrorKind = 'id' | 'event' | 'retry' | 'empty'
+
+/** A field that the wire format cannot carry. `kind` names the field; `empty` is an event with no field at all. */
+export class SseEncodeError extends TypeError {
+  override readonly name = 'SseEncodeError'
+  constructor(
+    readonly kind: SseEncodeErrorKind,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+/**
+ * Encodes one event, ended by its blank line.
+ *
+ * @throws SseEncodeError when `id` or `event` has a CR, LF, NUL or lone surrogate, when `retry` is not a non-negative
+ * integer, or when no field is present.
+ */
+export function encode({ id, event, data, retry, comment }: SseEvent): Buffer {
+  let block = ''
+  if (comment !== undefined) block += lines(': ', comment)
+  if (retry !== undefined) block += `retry: ${milliseconds(retry)}\n`
+  if (event !== undefined) block += `event: ${oneLine('event', event)}\n`
+  if (id !== undefined) block += `id: ${oneLine('id', id)}\n`
+  if (data !== undefined) block += lines('data: ', data)
+  if (block === '')
+    throw new SseEncodeError('empty', 'An event needs at least one of id, event, data, retry and comment.')
+  return Buffer.from(`${block}\n`)
+}
+
+/** The standard ends a line at CRLF, at LF and at CR alone: text is split at all three, so that none can end a field early. */
+function lines(prefix: string, text: string): string {
+  return text
+    .split(/\r\n|\n|\r/)
+    .map((line) => `${prefix}${line}\n`)
+    .join('')
+}
+
+/** A line break here would start a field of the sender's choosing, and a browser ignores an id with a NUL. */
+function oneLine(field: 'id' | 'event', value: string): string {
+  if (/[\r\n]/.test(value) || value.includes('\0'))
+    throw new SseEncodeError(field, `${field} must not contain CR, LF or NUL: remove or escape them.`)
+  if (!value.isWellFormed())
+    throw new SseEncodeError(field, `${field} must not contain a lone surrogate, which UTF-8 cannot carry: remove it.`)
+  return value
+}
+
+function milliseconds(retry: number): number {
+  if (!Number.isSafeInteger(retry) || retry < 0)
+    throw new SseEncodeError('retry', `retry must be a non-negative integer of milliseconds, not ${retry}.`)
+  return retry
+}

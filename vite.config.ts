@@ -1,0 +1,33 @@
+import { fileURLToPath } from 'node:url'
+import vue from '@vitejs/plugin-vue'
+import { defineConfig } from 'vitest/config'
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
+
+export default defineConfig(({ isSsrBuild }) => ({
+  root: path('./client'),
+  cacheDir: path('./node_modules/.vite'),
+  plugins: [vue()],
+  // Found later, a dependency would reload the page in the middle of a stream.
+  optimizeDeps: { include: ['vue', 'vue-i18n'] },
+  build: {
+    outDir: path(isSsrBuild ? './dist/server' : './dist/client'),
+    emptyOutDir: true,
+  },
+  test: {
+    root: path('./'),
+    projects: [
+      { extends: true, test: { name: 'server', include: ['{server,shared}/**/*.test.ts'] } },
+      { extends: true, test: { name: 'client', include: ['client/**/*.test.ts'], environment: 'happy-dom' } },
+      {
+        extends: true,
+        resolve: { alias: { vue: 'vue-3.3' } },
+        test: {
+          name: 'vue 3.3',
+          include: ['client/composables/useEventSource.test.ts'],
+          environment: 'happy-dom',
+        },
+      },
+    ],
+  },
+}))

@@ -93,7 +93,9 @@ export class EventSourceError<Kind extends EventSourceErrorKind = EventSourceErr
   readonly event: RawEvent | undefined
 
   constructor(kind: Kind, message: string, details: EventSourceErrorDetails = {}) {
-    super(message, { cause: details.cause })
+    super(message)
+    // Not through super, which takes it from ES2022 on: many a project still compiles with ES2020.
+    ;(this as { cause?: unknown }).cause = details.cause
     this.name = 'EventSourceError'
     this.kind = kind
     this.status = details.status

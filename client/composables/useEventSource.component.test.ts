@@ -1,0 +1,97 @@
+/** In components: what is rendered, and that the end of the component is the end of the stream. */
+import { flushPromises, mount } from '@vue/test-utils'
+import { describe, expect, it } from 'vitest'
+import { type Component, defineComponent, h, KeepAlive, nextTick, ref } from 'vue'
+import { useEventSource, type Transport, type TransportSink } from './useEventSource'
+
+/** A transport that has the sinks of the connections that are open. */
+function wire(): { transport: Transport; open: Set<TransportSink> } {
+  const open = new Set<TransportSink>()
+  const transport: Transport = (_request, sink) => {
+    open.add(sink)
+    return { listen: () => undefined, close: () => void open.delete(sink) }
+  }
+  return { transport, open }
+}
+
+function streaming(transport: Transport): Component {
+  return defineComponent({
+    setup() {
+      const { content, status, start, stop } = useEventSource('/sse', { transport, flush: 'sync' })
+      return () => [
+        h('button', { id: 'start', onClick: start }, 'Start'),
+        h('button', { id: 'stop', onClick: stop }, 'Stop'),
+        h('output', status.value),
+        h('pre', content.value),
+      ]
+    },
+  })
+}
+
+function send(open: Set<TransportSink>, data: string): void {
+  for (const sink of open) sink.message({ event: 'message', data, id: '' })
+}
+
+describe('in a component', () => {
+  it('what arrives is rendered, and so is the status', async () => {
+    const { transport, open } = wire()
+    const component = mount(streaming(transport))
+    expect(component.get('output').text()).toBe('idle')
+    await component.get('#start').trigger('click')
+    expect(component.get('output').text()).toBe('connecting')
+    for (const sink of open) sink.open()
+    send(open, 'hello')
+    await nextTick()
+    expect(component.get('output').text()).toBe('open')
+    expect(component.get('pre').text()).toBe('hello')
+    await component.get('#stop').trigger('click')
+    expect(component.get('output').text()).toBe('closed')
+    component.unmount()
+  })
+
+  it.each(['connecting', 'open', 'reconnecting'] as const)(
+    'unmounting while %s closes the connection',
+    async (state) => {
+      const { transport, open } = wire()
+      const component = mount(streaming(transport))
+      await component.get('#start').trigger('click')
+      for (const sink of open) {
+        if (state !== 'connecting') sink.open()
+        if (state === 'reconnecting') sink.retrying()
+      }
+      await nextTick()
+      expect(component.get('output').text()).toBe(state)
+      expect(open.size).toBe(1)
+      component.unmount()
+      expect(open.size).toBe(0)
+    },
+  )
+
+  it('unmounting in the tick of the start opens nothing', async () => {
+    const { transport, open } = wire()
+    const component = mount(streaming(transport))
+    void component.get('#start').trigger('click')
+    component.unmount()
+    await flushPromises()
+    expect(open.size).toBe(0)
+  })
+
+  it('KeepAlive keeps the stream: what came while the component was away is there', async () => {
+    const { transport, open } = wire()
+    const shown = ref(true)
+    const child = streaming(transport)
+    const parent = mount({ render: () => h(KeepAlive, () => (shown.value ? h(child) : null)) })
+    await parent.get('#start').trigger('click')
+    send(open, 'a')
+    shown.value = false
+    await nextTick()
+    expect(parent.find('pre').exists()).toBe(false)
+    send(open, 'b')
+    shown.value = true
+    await nextTick()
+    expect(parent.get('pre').text()).toBe('ab')
+    expect(open.size).toBe(1)
+    parent.unmount()
+    expect(open.size).toBe(0)
+  })
+})

@@ -1,0 +1,105 @@
+// @vitest-environment node
+/** The promise of the file: copied alone into a project that has `vue` and nothing else, it compiles, and it is small. */
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { build } from 'vite'
+
+const file = fileURLToPath(new URL('./useEventSource.ts', import.meta.url))
+const packages = fileURLToPath(new URL('../../node_modules', import.meta.url))
+
+let project: string
+
+beforeEach(() => {
+  project = realpathSync(mkdtempSync(join(tmpdir(), 'copy-')))
+})
+
+afterEach(() => {
+  rmSync(project, { recursive: true })
+})
+
+/** What the TypeScript compiler says about the project; empty if it is content. */
+function compile(): string {
+  try {
+    execFileSync(process.execPath, [join(packages, 'typescript/bin/tsc'), '-p', project], { encoding: 'utf8' })
+    return ''
+  } catch (error) {
+    return (error as { stdout: string }).stdout
+  }
+}
+
+describe.each([
+  ['the newest Vue 3.5', 'vue'],
+  ['Vue 3.3.0', 'vue-3.3'],
+])('with %s', (_name, vue) => {
+  beforeEach(() => {
+    mkdirSync(join(project, 'node_modules'))
+    symlinkSync(join(packages, vue), join(project, 'node_modules/vue'), 'junction')
+    copyFileSync(file, join(project, 'useEventSource.ts'))
+    writeFileSync(
+      join(project, 'use.ts'),
+      `import { useEventSource } from './useEventSource'
+       const { content } = useEventSource('/sse', { decode: { n: Number }, initial: 0, reduce: (sum) => sum + 1 })
+       export const sum: number = content.value`,
+    )
+    const compilerOptions = {
+      target: 'es2020',
+      lib: ['es2020', 'dom'],
+      module: 'esnext',
+      moduleResolution: 'bundler',
+      types: [],
+      declaration: true,
+      outDir: 'out',
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      isolatedDeclarations: true,
+      isolatedModules: true,
+      verbatimModuleSyntax: true,
+      noPropertyAccessFromIndexSignature: true,
+      noImplicitOverride: true,
+      noImplicitReturns: true,
+      noUnusedLocals: true,
+      noUnusedParameters: true,
+      erasableSyntaxOnly: true,
+      skipLibCheck: true,
+    }
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }))
+  })
+
+  it('it compiles under the strictest flags', () => {
+    expect(compile()).toBe('')
+  })
+
+  it('and its types are there: a wrong use does not compile', () => {
+    writeFileSync(
+      join(project, 'use.ts'),
+      `import { useEventSource } from './useEventSource'
+       export const sum: number = useEventSource('/sse').content.value`,
+    )
+    expect(compile()).toContain("Type 'string' is not assignable to type 'number'")
+  })
+})
+
+describe('minified and gzipped', () => {
+  it('it is at most 3.5 kB', async () => {
+    const output = await build({
+      configFile: false,
+      logLevel: 'silent',
+      build: {
+        write: false,
+        lib: { entry: file, formats: ['es'] },
+        minify: true,
+        rolldownOptions: { external: 'vue' },
+      },
+    })
+    const [bundle] = output as unknown as { output: { code: string }[] }[]
+    const bytes = gzipSync(bundle?.output[0]?.code ?? '', { level: 9 }).length
+    expect(bytes).toBeGreaterThan(1_000)
+    expect(bytes).toBeLessThanOrEqual(3_500)
+  })
+})

@@ -1,0 +1,882 @@
+/** Policy: what the composable decides, with a scripted transport and fake time. It also runs under the least Vue version. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { effectScope, ref, watch, type EffectScope } from 'vue'
+import {
+  EventSourceError,
+  useEventSource,
+  type Transport,
+  type TransportRequest,
+  type TransportSink,
+} from './useEventSource'
+
+interface Connection {
+  request: TransportRequest
+  sink: TransportSink
+  names: string[]
+  closed: boolean
+}
+
+/** Connections that do what the test says. */
+let connections: Connection[]
+let scope: EffectScope
+
+const transport: Transport = (request, sink) => {
+  const connection: Connection = { request, sink, names: [], closed: false }
+  connections.push(connection)
+  return {
+    listen: (name) => connection.names.push(name),
+    close: () => {
+      connection.closed = true
+    },
+  }
+}
+
+function newest(): Connection {
+  const connection = connections.at(-1)
+  if (!connection) throw new Error('No connection was made.')
+  return connection
+}
+
+const live = (): Connection[] => connections.filter(({ closed }) => !closed)
+const microtasks = (): Promise<void> => Promise.resolve()
+const frame = (): unknown => vi.advanceTimersByTime(20)
+const say = (data: string, id = '', event = 'message'): void => newest().sink.message({ event, data, id })
+const refused = (): void => newest().sink.fail(new EventSourceError('refused', 'Refused.'))
+const http = (status: number, retryAfter?: number): void =>
+  newest().sink.fail(new EventSourceError('http', 'No stream.', { status, retryAfter }))
+
+/** `useEventSource` in a scope of its own, started. */
+async function started<T extends { start: () => void }>(create: () => T): Promise<T> {
+  const stream = scope.run(create)
+  if (!stream) throw new Error('The scope is over.')
+  stream.start()
+  await microtasks()
+  return stream
+}
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  vi.spyOn(Math, 'random').mockReturnValue(1)
+  connections = []
+  scope = effectScope()
+})
+
+afterEach(() => {
+  scope.stop()
+  expect(live()).toEqual([])
+  expect(vi.getTimerCount()).toBe(0)
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+describe('events', () => {
+  it('reach every handler at once, in order, each exactly once: bursts, identical and empty data', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const heard: string[] = []
+    stream.on('message', ({ data }) => heard.push(data))
+    for (const data of ['1', '2', '2', '', '3']) say(data)
+    expect(heard).toEqual(['1', '2', '2', '', '3'])
+  })
+
+  it('reach the refs once a frame', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const commits: string[] = []
+    scope.run(() => watch(stream.content, (content) => commits.push(content), { flush: 'sync' }))
+    for (const data of ['a', 'b', 'c']) say(data)
+    expect(stream.content.value).toBe('')
+    frame()
+    expect(commits).toEqual(['abc'])
+  })
+
+  it('reach the refs by a timer when no frame comes, as in a hidden page', async () => {
+    vi.spyOn(globalThis, 'requestAnimationFrame').mockReturnValue(0)
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('a')
+    vi.advanceTimersByTime(250)
+    expect(stream.content.value).toBe('a')
+  })
+
+  it('reach the refs with each event when flush is sync', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, flush: 'sync' }))
+    say('a')
+    expect(stream.content.value).toBe('a')
+    say('b')
+    expect(stream.content.value).toBe('ab')
+  })
+
+  it('make `last` a new object each, so that identical ones can be watched', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, flush: 'sync' }))
+    let seen = 0
+    scope.run(() => watch(stream.last, () => seen++, { flush: 'sync' }))
+    say('same')
+    say('same')
+    expect(seen).toBe(2)
+  })
+
+  it('keep name, data and id of `last` together', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, events: ['tick'] }))
+    say('a', '1')
+    say('b', '2', 'tick')
+    frame()
+    expect(stream.last.value).toEqual({ event: 'tick', data: 'b', id: '2' })
+  })
+
+  it('reach content only as `message` by default, but `last` and handlers under every declared name', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, events: ['tick'] }))
+    const ticks: string[] = []
+    stream.on('tick', ({ data }) => ticks.push(data))
+    say('a')
+    say('b', '', 'tick')
+    frame()
+    expect(stream.content.value).toBe('a')
+    expect(stream.last.value?.data).toBe('b')
+    expect(ticks).toEqual(['b'])
+  })
+
+  it('of a name that only `on` knows reach that handler, and neither `last` nor `reduce`', async () => {
+    const reduce = vi.fn((sum: number) => sum + 1)
+    const stream = await started(() => useEventSource('/sse', { transport, initial: 0, reduce }))
+    const heard: string[] = []
+    stream.on('extra', ({ data }) => heard.push(data))
+    expect(newest().names).toContain('extra')
+    say('x', '', 'extra')
+    frame()
+    expect(heard).toEqual(['x'])
+    expect(stream.last.value).toBeNull()
+    expect(reduce).not.toHaveBeenCalled()
+  })
+
+  it('are decoded once for handlers, `last` and `reduce`', async () => {
+    const price = vi.fn((raw: string): { value: number } => ({ value: Number(raw) }))
+    const stream = await started(() =>
+      useEventSource('/sse', {
+        transport,
+        decode: { price },
+        initial: 0,
+        reduce: (sum, event) => (event.event === 'price' ? sum + event.data.value : sum),
+      }),
+    )
+    const heard: unknown[] = []
+    stream.on('price', ({ data }) => heard.push(data))
+    say('7', '', 'price')
+    frame()
+    expect(stream.content.value).toBe(7)
+    expect(stream.last.value?.data).toBe(heard[0])
+    expect(price).toHaveBeenCalledTimes(1)
+  })
+
+  it('go to `error`, raw and whole, and to no handler, when the decoder throws', async () => {
+    const cause = new SyntaxError('bad')
+    const decode = {
+      price: (): number => {
+        throw cause
+      },
+    }
+    const handler = vi.fn()
+    const stream = await started(() => useEventSource('/sse', { transport, decode }))
+    newest().sink.open()
+    stream.on('price', handler)
+    say('{', '9', 'price')
+    say('next', '10')
+    frame()
+    expect(stream.error.value).toMatchObject({ kind: 'decode', cause, event: { event: 'price', data: '{', id: '9' } })
+    expect(handler).not.toHaveBeenCalled()
+    expect(stream.content.value).toBe('next')
+    expect(stream.status.value).toBe('open')
+  })
+
+  it('named like a member of Object are events like any other', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, events: ['constructor', 'toString'] }))
+    say('a', '', 'constructor')
+    say('b', '', 'toString')
+    frame()
+    expect(stream.last.value).toEqual({ event: 'toString', data: 'b', id: '' })
+    expect(stream.error.value).toBeNull()
+  })
+
+  it('go on after a handler or a reducer has thrown, and the other handlers get theirs', async () => {
+    const cause = new Error('mine')
+    const after: string[] = []
+    const stream = await started(() =>
+      useEventSource('/sse', {
+        transport,
+        initial: '',
+        reduce: (text, { data }) => {
+          if (data === 'bad') throw cause
+          return text + data
+        },
+      }),
+    )
+    stream.on('message', () => {
+      throw cause
+    })
+    stream.on('message', ({ data }) => after.push(data))
+    for (const data of ['a', 'bad', 'b']) say(data)
+    frame()
+    expect(stream.content.value).toBe('ab')
+    expect(after).toEqual(['a', 'bad', 'b'])
+    expect(stream.error.value).toMatchObject({ kind: 'handler', cause })
+  })
+
+  it('reach a handler that was removed or added meanwhile from the next event on', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const heard: string[] = []
+    const off = stream.on('message', ({ data }) => {
+      heard.push(`first ${data}`)
+      off()
+      stream.on('message', (event) => heard.push(`second ${event.data}`))
+    })
+    say('1')
+    say('2')
+    off()
+    expect(heard).toEqual(['first 1', 'second 2'])
+  })
+
+  it('no longer reach a handler whose scope is over', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const heard: string[] = []
+    const component = effectScope(true)
+    component.run(() => stream.on('message', ({ data }) => heard.push(data)))
+    say('1')
+    component.stop()
+    say('2')
+    expect(heard).toEqual(['1'])
+  })
+
+  it('show content that reduce changed in place', async () => {
+    const stream = await started(() =>
+      useEventSource('/sse', {
+        transport,
+        initial: () => [] as string[],
+        reduce: (list, { data }) => {
+          list.push(data)
+          return list
+        },
+      }),
+    )
+    const lengths: number[] = []
+    scope.run(() => watch(stream.content, ({ length }) => lengths.push(length), { flush: 'sync' }))
+    say('a')
+    frame()
+    say('b')
+    frame()
+    expect(lengths).toEqual([1, 2])
+    stream.clear()
+    expect(stream.content.value).toEqual([])
+  })
+
+  it('keep the newest characters of content, and whole ones', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, limit: 4 }))
+    say('0123456789')
+    frame()
+    expect(stream.content.value).toBe('6789')
+    say('ab')
+    frame()
+    expect(stream.content.value).toBe('89ab')
+    say('😀xyz')
+    frame()
+    expect(stream.content.value).toBe('xyz')
+  })
+
+  it('keep nothing of content with a limit of 0', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, limit: 0 }))
+    say('abc')
+    frame()
+    expect(stream.content.value).toBe('')
+  })
+})
+
+describe('the done event', () => {
+  it('closes the connection for good, is no error, and reaches handlers and `last` but not content', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const heard: string[] = []
+    stream.on('close', ({ data }) => heard.push(data))
+    newest().sink.open()
+    say('a', '1')
+    say('bye', '2', 'close')
+    expect(stream.status.value).toBe('closed')
+    expect(stream.reason.value).toBe('finished')
+    expect(stream.error.value).toBeNull()
+    expect(stream.content.value).toBe('a')
+    expect(stream.last.value).toEqual({ event: 'close', data: 'bye', id: '2' })
+    expect(heard).toEqual(['bye'])
+    expect(live()).toEqual([])
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(connections).toHaveLength(1)
+  })
+
+  it('has everything committed before the status is visible', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const seen: string[] = []
+    scope.run(() =>
+      watch(stream.status, (status) => seen.push(`${status}: ${stream.content.value}`), { flush: 'sync' }),
+    )
+    newest().sink.open()
+    say('a')
+    say('b')
+    say('', '', 'close')
+    expect(seen).toEqual(['open: ', 'closed: ab'])
+  })
+
+  it('is forgotten by the next start, which begins a new stream', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('', '31', 'close')
+    expect(stream.lastEventId.value).toBe('')
+    stream.start()
+    await microtasks()
+    expect(newest().request.lastEventId).toBe('')
+    expect(connections).toHaveLength(2)
+  })
+
+  it('lets one of its handlers start the next stream', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const off = stream.on('close', () => {
+      off()
+      stream.start()
+    })
+    say('', '', 'close')
+    await microtasks()
+    expect(connections.map(({ closed }) => closed)).toEqual([true, false])
+    expect(stream.status.value).toBe('connecting')
+  })
+
+  it('may have another name', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, doneOn: 'end' }))
+    expect(newest().names).toContain('end')
+    say('', '', 'end')
+    expect(stream.reason.value).toBe('finished')
+  })
+
+  it('may be told by a predicate', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, doneOn: ({ data }) => data === '[DONE]' }))
+    say('a')
+    say('[DONE]')
+    expect(stream.reason.value).toBe('finished')
+    expect(stream.content.value).toBe('a')
+    expect(stream.last.value?.data).toBe('[DONE]')
+  })
+
+  it('may not exist', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, doneOn: false, events: ['close'] }))
+    newest().sink.open()
+    say('', '', 'close')
+    expect(stream.status.value).toBe('open')
+  })
+
+  it('ends the stream even if its decoder throws', async () => {
+    const decode = {
+      close: (): never => {
+        throw new Error('bad')
+      },
+    }
+    const stream = await started(() => useEventSource('/sse', { transport, decode }))
+    say('', '', 'close')
+    expect(stream.reason.value).toBe('finished')
+    expect(stream.error.value?.kind).toBe('decode')
+  })
+})
+
+describe('start and stop', () => {
+  it('go from idle over connecting and open to closed', async () => {
+    const stream = scope.run(() => useEventSource('/sse', { transport }))
+    expect(stream?.status.value).toBe('idle')
+    stream?.start()
+    expect(stream?.status.value).toBe('connecting')
+    await microtasks()
+    newest().sink.open()
+    expect(stream?.status.value).toBe('open')
+    stream?.stop()
+    expect(stream?.status.value).toBe('closed')
+    expect(stream?.reason.value).toBe('stopped')
+  })
+
+  it('need no `this` and no arguments: they are click handlers', async () => {
+    const { start, stop, status } = await started(() => useEventSource('/sse', { transport }))
+    const click = [start, stop] as ((event: Event) => void)[]
+    click[1]?.(new Event('click'))
+    expect(status.value).toBe('closed')
+  })
+
+  it('start twice makes one connection', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    stream.start()
+    await microtasks()
+    newest().sink.open()
+    stream.start()
+    await microtasks()
+    expect(connections).toHaveLength(1)
+  })
+
+  it('start, stop and start in one tick make one connection', async () => {
+    const stream = scope.run(() => useEventSource('/sse', { transport }))
+    stream?.start()
+    stream?.stop()
+    stream?.start()
+    await microtasks()
+    expect(connections).toHaveLength(1)
+    expect(live()).toHaveLength(1)
+  })
+
+  it('stop before the first tick makes none', async () => {
+    const stream = scope.run(() => useEventSource('/sse', { transport, immediate: true }))
+    stream?.stop()
+    await microtasks()
+    expect(connections).toEqual([])
+  })
+
+  it('any number of rounds leave one connection at a time', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    for (let round = 0; round < 20; round++) {
+      newest().sink.open()
+      stream.stop()
+      stream.start()
+      await microtasks()
+      expect(live()).toHaveLength(1)
+    }
+    expect(connections).toHaveLength(21)
+  })
+
+  it('stop keeps the id, so that start resumes', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('a', '1:7')
+    stream.stop()
+    expect(stream.lastEventId.value).toBe('1:7')
+    stream.start()
+    await microtasks()
+    expect(newest().request.lastEventId).toBe('1:7')
+  })
+
+  it('clear empties all and forgets the id, and leaves the connection alone', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.open()
+    say('a', '1')
+    frame()
+    stream.clear()
+    expect([stream.content.value, stream.last.value, stream.lastEventId.value]).toEqual(['', null, ''])
+    expect(stream.status.value).toBe('open')
+    say('b')
+    frame()
+    expect(stream.content.value).toBe('b')
+  })
+
+  it('stop in the middle of a burst: what came before is there, and what comes after is not', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('a')
+    stream.stop()
+    say('b')
+    frame()
+    expect(stream.content.value).toBe('a')
+  })
+
+  it('immediate starts after the first render', async () => {
+    const stream = scope.run(() => useEventSource('/sse', { transport, immediate: true }))
+    expect(stream?.status.value).toBe('idle')
+    await microtasks()
+    expect(stream?.status.value).toBe('connecting')
+    await microtasks()
+    expect(connections).toHaveLength(1)
+  })
+})
+
+describe('a connection that was superseded', () => {
+  it('changes nothing any more, whatever it reports', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const handler = vi.fn()
+    stream.on('message', handler)
+    const { sink } = newest()
+    stream.stop()
+    stream.start()
+    await microtasks()
+    sink.open()
+    sink.message({ event: 'message', data: 'old', id: '1' })
+    sink.retrying()
+    sink.id('2')
+    sink.end('no-content')
+    sink.fail(new EventSourceError('network', 'Lost.'))
+    frame()
+    expect(stream.status.value).toBe('connecting')
+    expect(stream.content.value).toBe('')
+    expect(stream.lastEventId.value).toBe('')
+    expect(handler).not.toHaveBeenCalled()
+    expect(live()).toHaveLength(1)
+  })
+
+  it('is closed even if it reported its end before it was returned', async () => {
+    const eager: Transport = (request, sink) => {
+      const connection = transport(request, sink)
+      sink.message({ event: 'close', data: '', id: '' })
+      return connection
+    }
+    const stream = await started(() => useEventSource('/sse', { transport: eager }))
+    expect(stream.status.value).toBe('closed')
+    expect(live()).toEqual([])
+  })
+})
+
+describe('reconnecting', () => {
+  it('by the browser is reported as such: the attempts count, and nobody knows when', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.open()
+    for (const attempt of [1, 2, 3, 4, 5, 6, 7]) {
+      newest().sink.retrying()
+      expect(stream.status.value).toBe('reconnecting')
+      expect(stream.reason.value).toBe('network')
+      expect(stream.error.value?.kind).toBe('network')
+      expect(stream.attempt.value).toBe(attempt)
+      expect(stream.retryAt.value).toBeNull()
+    }
+    newest().sink.open()
+    expect(stream.status.value).toBe('open')
+    expect(stream.error.value).toBeNull()
+    expect(connections).toHaveLength(1)
+  })
+
+  it('by ourselves waits longer each time, gives up after max attempts, and says why', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const delays: number[] = []
+    while (stream.status.value !== 'failed') {
+      refused()
+      if (stream.retryAt.value !== null) delays.push(stream.retryAt.value - Date.now())
+      await vi.advanceTimersToNextTimerAsync()
+    }
+    expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000])
+    expect(connections).toHaveLength(6)
+    expect(stream.reason.value).toBe('refused')
+    expect(stream.attempt.value).toBe(5)
+    expect(stream.retryAt.value).toBeNull()
+    expect(stream.error.value).toBeInstanceOf(EventSourceError)
+  })
+
+  it('never waits longer than cap, and jitters over the whole delay', async () => {
+    vi.mocked(Math.random).mockReturnValue(0.5)
+    const stream = await started(() =>
+      useEventSource('/sse', { transport, retry: { base: 1_000, cap: 3_000, max: 9 } }),
+    )
+    const delays: number[] = []
+    for (let attempt = 0; attempt < 4; attempt++) {
+      refused()
+      delays.push((stream.retryAt.value ?? 0) - Date.now())
+      await vi.advanceTimersToNextTimerAsync()
+    }
+    expect(delays).toEqual([500, 1_000, 1_500, 1_500])
+  })
+
+  it('resumes after the last event', async () => {
+    await started(() => useEventSource('/sse', { transport }))
+    say('a', '1:7')
+    refused()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(newest().request).toMatchObject({ lastEventId: '1:7', lastEventIdParam: 'lastEventId' })
+  })
+
+  it('counts an id-only block, and forgets an id that the server has emptied', async () => {
+    await started(() => useEventSource('/sse', { transport }))
+    newest().sink.id('5')
+    refused()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(newest().request.lastEventId).toBe('5')
+    say('a', '')
+    refused()
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(newest().request.lastEventId).toBe('')
+  })
+
+  it('gets all attempts back only after the connection was stable for a while', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    refused()
+    await vi.advanceTimersByTimeAsync(1_000)
+    newest().sink.open()
+    await vi.advanceTimersByTimeAsync(4_999)
+    expect(stream.attempt.value).toBe(1)
+    newest().sink.fail(new EventSourceError('network', 'Lost.'))
+    expect(stream.attempt.value).toBe(2)
+    await vi.advanceTimersByTimeAsync(2_000)
+    newest().sink.open()
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(stream.attempt.value).toBe(0)
+    refused()
+    expect(stream.attempt.value).toBe(1)
+    expect(stream.retryAt.value).toBe(Date.now() + 1_000)
+  })
+
+  it('flapping gives up: a server that accepts and drops at once is no success', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    for (let round = 0; round < 6; round++) {
+      newest().sink.open()
+      newest().sink.fail(new EventSourceError('network', 'Lost.'))
+      await vi.advanceTimersByTimeAsync(30_000)
+    }
+    expect(stream.status.value).toBe('failed')
+    expect(connections).toHaveLength(6)
+  })
+
+  it('does not happen with retry: false, neither by us nor by the browser', async () => {
+    const ours = await started(() => useEventSource('/sse', { transport, retry: false }))
+    refused()
+    expect([ours.status.value, ours.reason.value]).toEqual(['failed', 'refused'])
+    const browsers = await started(() => useEventSource('/sse', { transport, retry: false }))
+    newest().sink.retrying()
+    expect([browsers.status.value, browsers.reason.value]).toEqual(['failed', 'network'])
+    expect(live()).toEqual([])
+  })
+
+  it('asks decide, which may refuse, agree or say when', async () => {
+    const decide = vi.fn<(error: EventSourceError, attempt: number) => boolean | number>()
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { decide } }))
+    decide.mockReturnValueOnce(7_000)
+    refused()
+    expect(stream.retryAt.value).toBe(Date.now() + 7_000)
+    await vi.advanceTimersByTimeAsync(7_000)
+    decide.mockReturnValueOnce(true)
+    http(401)
+    expect(stream.status.value).toBe('reconnecting')
+    await vi.advanceTimersByTimeAsync(2_000)
+    decide.mockReturnValueOnce(false)
+    refused()
+    expect(stream.status.value).toBe('failed')
+    expect(decide.mock.calls.map(([{ kind }, attempt]) => [kind, attempt])).toEqual([
+      ['refused', 1],
+      ['http', 2],
+      ['refused', 3],
+    ])
+  })
+
+  it('takes it over from the browser when decide says when', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { decide: () => 3_000 } }))
+    newest().sink.retrying()
+    expect(live()).toEqual([])
+    expect(stream.retryAt.value).toBe(Date.now() + 3_000)
+  })
+
+  it('does not survive a decide that throws', async () => {
+    const decide = (): never => {
+      throw new Error('mine')
+    }
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { decide } }))
+    refused()
+    expect(stream.status.value).toBe('failed')
+  })
+
+  it.each([408, 425, 429, 500, 503])('follows HTTP %d', async (status) => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    http(status)
+    expect(stream.status.value).toBe('reconnecting')
+    expect(stream.error.value?.status).toBe(status)
+  })
+
+  it.each([301, 400, 401, 403, 404, 410])('does not follow HTTP %d', async (status) => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    http(status)
+    expect([stream.status.value, stream.reason.value]).toEqual(['failed', 'http'])
+  })
+
+  it.each(['content-type', 'invalid-url', 'unsupported'] as const)('does not follow %s', async (kind) => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.fail(new EventSourceError(kind, 'Final.'))
+    expect([stream.status.value, stream.reason.value]).toEqual(['failed', kind])
+  })
+
+  it('honours Retry-After', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    http(503, 45_000)
+    expect(stream.retryAt.value).toBe(Date.now() + 45_000)
+  })
+
+  it('takes the delay from the server, up to cap', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { cap: 10_000 } }))
+    newest().sink.retry(200)
+    refused()
+    expect(stream.retryAt.value).toBe(Date.now() + 200)
+    await vi.advanceTimersByTimeAsync(200)
+    newest().sink.retry(99_999_999_999)
+    refused()
+    expect(stream.retryAt.value).toBe(Date.now() + 10_000)
+  })
+
+  it('never overflows a timer, which would then fire at once', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { decide: () => 99_999_999_999 } }))
+    refused()
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(connections).toHaveLength(1)
+    expect(stream.status.value).toBe('reconnecting')
+  })
+
+  it('happens now when start is called while it waits, and stays one connection', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    refused()
+    stream.start()
+    expect([stream.status.value, stream.retryAt.value]).toEqual(['reconnecting', null])
+    await microtasks()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(connections).toHaveLength(2)
+    expect(live()).toHaveLength(1)
+  })
+
+  it('ends with stop, which clears the timer', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    refused()
+    stream.stop()
+    expect(vi.getTimerCount()).toBe(0)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(connections).toHaveLength(1)
+    expect([stream.status.value, stream.reason.value, stream.attempt.value]).toEqual(['closed', 'stopped', 0])
+  })
+
+  it('gets all attempts when start is called after it has failed', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { max: 1 } }))
+    refused()
+    await vi.advanceTimersByTimeAsync(1_000)
+    refused()
+    expect(stream.status.value).toBe('failed')
+    stream.start()
+    expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['connecting', null, null])
+    await microtasks()
+    refused()
+    expect(stream.status.value).toBe('reconnecting')
+  })
+})
+
+describe('the end by the server', () => {
+  it('is closed, not an error, and forgets the id', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('a', '1')
+    newest().sink.end('no-content')
+    expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['closed', 'no-content', null])
+    expect(stream.content.value).toBe('a')
+    expect(stream.lastEventId.value).toBe('')
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(connections).toHaveLength(1)
+  })
+})
+
+describe('the URL', () => {
+  it('that changes closes the old connection before the new one opens, and forgets the id', async () => {
+    const url = ref('/a')
+    const stream = await started(() => useEventSource(url, { transport }))
+    say('a', '1')
+    url.value = '/b'
+    expect(live()).toEqual([])
+    expect(stream.status.value).toBe('connecting')
+    await microtasks()
+    expect(newest().request).toMatchObject({ url: '/b', lastEventId: '' })
+    expect(live()).toHaveLength(1)
+  })
+
+  it('that changes often in one tick makes one connection', async () => {
+    const url = ref('/a')
+    await started(() => useEventSource(() => `${url.value}?q`, { transport }))
+    for (const to of ['/b', '/c', '/d']) url.value = to
+    await microtasks()
+    expect(connections.map(({ request }) => request.url)).toEqual(['/a?q', '/d?q'])
+  })
+
+  it('that changes while a retry waits leaves one connection, and none after the scope', async () => {
+    const url = ref('/a')
+    await started(() => useEventSource(url, { transport }))
+    refused()
+    url.value = '/b'
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(connections).toHaveLength(2)
+    scope.stop()
+    expect(live()).toEqual([])
+  })
+
+  it.each([null, undefined, ''])('%j closes to idle, armed for the next one', async (none) => {
+    const url = ref<string | null | undefined>('/a')
+    const stream = await started(() => useEventSource(url, { transport }))
+    url.value = none
+    expect(stream.status.value).toBe('idle')
+    expect(live()).toEqual([])
+    await microtasks()
+    expect(connections).toHaveLength(1)
+    url.value = '/b'
+    expect(stream.status.value).toBe('connecting')
+    await microtasks()
+    expect(newest().request.url).toBe('/b')
+  })
+
+  it('that is missing at start is waited for', async () => {
+    const url = ref<string>()
+    const stream = await started(() => useEventSource(() => url.value, { transport }))
+    expect(stream.status.value).toBe('idle')
+    url.value = '/a'
+    await microtasks()
+    expect(connections).toHaveLength(1)
+  })
+
+  it('that changes opens nothing before start and after stop', async () => {
+    const url = ref('/a')
+    const stream = scope.run(() => useEventSource(url, { transport }))
+    url.value = '/b'
+    await microtasks()
+    expect(connections).toEqual([])
+    stream?.start()
+    await microtasks()
+    stream?.stop()
+    url.value = '/c'
+    await microtasks()
+    expect(connections).toHaveLength(1)
+  })
+
+  it('that changes after the stream has finished opens the new one', async () => {
+    const url = ref('/a')
+    await started(() => useEventSource(url, { transport }))
+    say('', '', 'close')
+    url.value = '/b'
+    await microtasks()
+    expect(newest().request.url).toBe('/b')
+  })
+
+  it('may be a URL object', async () => {
+    await started(() => useEventSource(new URL('https://example.com/sse?a=1'), { transport }))
+    expect(newest().request.url).toBe('https://example.com/sse?a=1')
+  })
+})
+
+describe('the end of the scope', () => {
+  it.each(['connecting', 'open', 'reconnecting'] as const)('ends a stream that is %s', async (status) => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    if (status === 'open') newest().sink.open()
+    if (status === 'reconnecting') refused()
+    expect(stream.status.value).toBe(status)
+    say('a')
+    scope.stop()
+    expect(live()).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+    expect(stream.status.value).toBe('closed')
+  })
+
+  it('cannot be undone by start', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    scope.stop()
+    stream.start()
+    await microtasks()
+    expect(connections).toHaveLength(1)
+  })
+})
+
+describe('a transport that cannot start', () => {
+  it('fails with the error it threw', async () => {
+    const error = new EventSourceError('invalid-url', 'Not a URL.')
+    const broken: Transport = () => {
+      throw error
+    }
+    const stream = await started(() => useEventSource('/sse', { transport: broken }))
+    expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['failed', 'invalid-url', error])
+  })
+
+  it('fails with whatever else it threw as the cause', async () => {
+    const broken: Transport = () => {
+      throw new TypeError('broken')
+    }
+    const stream = await started(() => useEventSource('/sse', { transport: broken }))
+    expect(stream.error.value).toMatchObject({ kind: 'unsupported', cause: { message: 'broken' } })
+  })
+
+  it('is what native is where there is no EventSource', async () => {
+    vi.stubGlobal('EventSource', undefined)
+    const stream = await started(() => useEventSource('/sse'))
+    expect(stream.reason.value).toBe('unsupported')
+    vi.unstubAllGlobals()
+  })
+})

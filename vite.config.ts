@@ -1,6 +1,7 @@
+/// <reference types="vitest/config" />
 import { fileURLToPath } from 'node:url'
 import vue from '@vitejs/plugin-vue'
-import { defineConfig } from 'vitest/config'
+import { defineConfig } from 'vite'
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
@@ -13,6 +14,7 @@ export default defineConfig(({ isSsrBuild }) => ({
   build: {
     outDir: path(isSsrBuild ? './dist/server' : './dist/client'),
     emptyOutDir: true,
+    copyPublicDir: !isSsrBuild,
   },
   test: {
     root: path('./'),

@@ -1,7 +1,7 @@
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createApp } from './app'
-import { builtPage, sourcePage } from './page'
+import { builtPage, compiledPage, livePage, type Page } from './page'
 import { readSettings, SettingsError } from './settings'
 import { Streams } from './sse/streams'
 
@@ -11,16 +11,13 @@ const SHUTDOWN_TIMEOUT = 5_000
 async function main(): Promise<void> {
   const { port, host } = readSettings(process.env)
   const server = createServer()
+  const page = await pageFor(process.argv[2], server)
+  const streams = new Streams()
+  server.on('request', createApp({ streams, page }))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
-
-  const page = process.argv.includes('--built')
-    ? builtPage()
-    : await sourcePage(process.argv.includes('--hmr') ? server : undefined)
-  const streams = new Streams()
-  server.on('request', createApp({ streams, page }))
 
   const address = server.address() as AddressInfo
   const name = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host) ? 'localhost' : host
@@ -35,6 +32,12 @@ async function main(): Promise<void> {
     server.closeIdleConnections()
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
+}
+
+/** `npm start` compiles the page, `npm run dev` keeps it live, `npm run serve` takes what `npm run build` has made. */
+async function pageFor(mode: string | undefined, server: Server): Promise<Page> {
+  if (mode === '--built') return builtPage()
+  return mode === '--live' ? livePage(server) : compiledPage()
 }
 
 /** What a person can mend is said in one line; anything else is a bug, with its stack. */

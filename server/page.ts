@@ -4,7 +4,7 @@ import type { Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express, { Router, type RequestHandler } from 'express'
 
-/** What serves the page, and what it needs to be shut down. */
+/** What serves the page, and what ends that. */
 export interface Page {
   handler: RequestHandler
   /** The page's styles arrive as `<style>` elements, which the content security policy has to allow. */
@@ -12,31 +12,36 @@ export interface Page {
   close(): Promise<void>
 }
 
-/** The page straight from `client/`, compiled as the browser asks for it. With `hmr`, a change shows without a reload. */
-export async function sourcePage(hmr?: Server): Promise<Page> {
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
+
+/** The page out of `client/`, each file compiled when the browser asks for it, and changed in the browser when it changes. */
+export async function livePage(server: Server): Promise<Page> {
   const { createServer } = await import('vite')
-  const vite = await createServer({
-    appType: 'custom',
-    // Without `hmr`, both are off: each would open a port of its own.
-    server: { middlewareMode: true, hmr: hmr ? { server: hmr } : false, ...(hmr ? {} : { ws: false as const }) },
-  })
-  const index = fileURLToPath(new URL('../client/index.html', import.meta.url))
+  const vite = await createServer({ appType: 'custom', server: { middlewareMode: true, hmr: { server } } })
 
   const handler = Router()
   handler.get('/', async (req, res) => {
-    res.type('html').send(await vite.transformIndexHtml(req.originalUrl, await readFile(index, 'utf8')))
+    const html = await readFile(path('../client/index.html'), 'utf8')
+    res.type('html').send(await vite.transformIndexHtml(req.originalUrl, html))
   })
   handler.use(vite.middlewares)
   return { handler, inlineStyles: true, close: () => vite.close() }
 }
 
-/** The page as `npm run build` left it. */
-export function builtPage(): Page {
-  const folder = fileURLToPath(new URL('../client', import.meta.url))
-  if (!existsSync(`${folder}/index.html`)) throw new Error('There is no built page: run `npm run build` first.')
-  // The names in assets/ change with their content.
+/** The page out of `client/`, compiled now. */
+export async function compiledPage(): Promise<Page> {
+  const { build } = await import('vite')
+  // What is in the folder stays: another server may be serving it.
+  await build({ logLevel: 'warn', build: { emptyOutDir: false } })
+  return builtPage(path('../dist/client'))
+}
+
+/** The page as `npm run build` left it, by default beside the built server. */
+export function builtPage(folder: string = path('../client')): Page {
+  if (!existsSync(`${folder}/assets`)) throw new Error(`There is no built page in ${folder}: run npm run build first.`)
   const handler = Router()
+    // The names in assets/ change with their content.
     .use('/assets', express.static(`${folder}/assets`, { immutable: true, maxAge: '1y' }))
-    .use(express.static(folder, { cacheControl: false }))
+    .use(express.static(folder, { cacheControl: false, setHeaders: (res) => res.set('Cache-Control', 'no-cache') }))
   return { handler, inlineStyles: false, close: () => Promise.resolve() }
 }

@@ -1,0 +1,7 @@
+/** For tools that read only TypeScript, such as the linter; vue-tsc knows the real types. */
+declare module '*.vue' {
+  import type { Component } from 'vue'
+
+  const component: Component
+  export default component
+}

@@ -1,0 +1,7 @@
+import '@picocss/pico/css/pico.classless.jade.css'
+import './style.css'
+import { createApp } from 'vue'
+import App from './App.vue'
+import { i18n } from './i18n'
+
+createApp(App).use(i18n).mount('#app')

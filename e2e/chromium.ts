@@ -7,7 +7,9 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-s
 
 /** A Chromium to test with: the one that CHROMIUM_PATH names, Playwright's own, or the machine's; null if there is none. */
 export function findChromium(): string | null {
-  const onPath = (process.env['PATH'] ?? '').split(delimiter).flatMap((folder) => NAMES.map((name) => join(folder, name)))
+  const onPath = (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .flatMap((folder) => NAMES.map((name) => join(folder, name)))
   const candidates = [
     process.env['CHROMIUM_PATH'] ?? '',
     chromium.executablePath(),

@@ -1,0 +1,158 @@
+/** The first page, as a person uses it: from the server's clock to the text area. */
+import type { Page } from '@playwright/test'
+import { expect, test } from './fixture'
+
+const output = (page: Page) => page.getByRole('textbox', { name: 'Output' })
+const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
+const lines = async (page: Page): Promise<string[]> => (await output(page).inputValue()).split('\n').filter(Boolean)
+
+test('start shows thirty timestamps, the server finishes, and that is all', async ({ page, site }) => {
+  const complaints: string[] = []
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => complaints.push(message.text()))
+  await page.goto(site.url)
+  await expect(page.getByRole('status')).toHaveText('Not started')
+  await press(page, 'Start')
+  await expect(page.getByRole('status')).toHaveText('Receiving')
+  await expect(page.getByRole('status')).toHaveText('Finished by the server')
+  const all = await lines(page)
+  expect(all).toHaveLength(30)
+  for (const line of all) expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)
+  await expect(page.getByRole('row')).toHaveCount(1 + 31)
+  await expect(page.getByRole('row').last()).toContainText('Connection closed by server')
+  await page.waitForTimeout(300)
+  expect(site.to('/sse')).toHaveLength(1)
+  expect(site.streams.size).toBe(0)
+  expect(complaints).toEqual([])
+})
+
+test('start again begins a new run', async ({ page, site }) => {
+  await page.goto(site.url)
+  for (const expected of [30, 60]) {
+    await press(page, 'Start')
+    await expect.poll(() => lines(page)).toHaveLength(expected)
+    await expect(page.getByRole('status')).toHaveText('Finished by the server')
+  }
+})
+
+test('a server that goes away and comes back is reconnected to, and no line is missing', async ({ page, site }) => {
+  await page.goto(site.url)
+  await press(page, 'Start')
+  await expect.poll(() => lines(page)).not.toHaveLength(0)
+  await site.stop()
+  await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt \d+: connection lost$/)
+  await site.start()
+  await expect(page.getByRole('status')).toHaveText('Finished by the server', { timeout: 15_000 })
+  expect(await lines(page)).toHaveLength(30)
+})
+
+test('a server that refuses is said to have refused', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => res.writeHead(503).end())
+  await page.goto(site.url)
+  await press(page, 'Start')
+  await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt 1: refused by the server$/)
+  await press(page, 'Stop')
+  await expect(page.getByRole('status')).toHaveText('Stopped by you')
+})
+
+test('clear empties the output and the list of events', async ({ page, site }) => {
+  await page.goto(site.url)
+  await press(page, 'Start')
+  await expect(page.getByRole('status')).toHaveText('Finished by the server')
+  await press(page, 'Clear')
+  await expect(output(page)).toHaveValue('')
+  await expect(page.getByRole('row')).toHaveCount(2)
+  await press(page, 'Start')
+  await expect.poll(() => lines(page)).toHaveLength(30)
+  await expect(page.getByRole('row')).toHaveCount(1 + 31)
+})
+
+test('the text area follows the newest line, but not a reader who scrolled up', async ({ page, site }) => {
+  const below = () =>
+    output(page).evaluate((element) => element.scrollHeight - element.scrollTop - element.clientHeight)
+  await page.goto(site.url)
+  await press(page, 'Start')
+  await expect.poll(() => lines(page)).toHaveLength(30)
+  await expect.poll(below).toBeLessThanOrEqual(8)
+
+  await output(page).evaluate((element) => element.scrollTo(0, 0))
+  await press(page, 'Start')
+  await expect.poll(() => lines(page)).toHaveLength(60)
+  expect(await output(page).evaluate((element) => element.scrollTop)).toBe(0)
+
+  await page.getByRole('button', { name: 'Follow the newest line' }).click()
+  expect(await below()).toBeLessThanOrEqual(8)
+})
+
+test('the page speaks the language of the browser, and the one that is chosen from then on', async ({
+  browser,
+  site,
+}) => {
+  const context = await browser.newContext({ locale: 'zh-CN' })
+  const page = await context.newPage()
+  await page.goto(site.url)
+  await press(page, '发起调用')
+  await expect(page.getByRole('status')).toHaveText('服务器已发送完毕')
+  await expect(page.locator('html')).toHaveAttribute('lang', 'zh-CN')
+  await press(page, 'English')
+  await expect(page.getByRole('button', { name: 'Start', exact: true })).toBeVisible()
+  await page.reload()
+  await expect(page.locator('html')).toHaveAttribute('lang', 'en')
+  await context.close()
+})
+
+test('the code can be copied', async ({ page, site, context }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await page.goto(site.url)
+  await page.getByRole('button', { name: 'Copy' }).first().click()
+  await expect(page.getByRole('button', { name: 'Copied' })).toBeVisible()
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toContain("useEventSource('/sse'")
+})
+
+test('a plain EventSource that never handles close also ends after thirty lines', async ({ page, site }) => {
+  await page.goto(`${site.url}/harness`)
+  await page.evaluate(() => {
+    const text = document.body.appendChild(document.createElement('textarea'))
+    const source = new EventSource('/sse')
+    source.onmessage = (event) => {
+      text.value += `${String(event.data)}\n`
+    }
+    Object.assign(window, { source })
+  })
+  const read = (): Promise<string[]> =>
+    page.evaluate(() => document.querySelector('textarea')?.value.split('\n').filter(Boolean) ?? [])
+  const state = (): Promise<number> =>
+    page.evaluate(() => (window as unknown as { source: EventSource }).source.readyState)
+  await expect.poll(read, { timeout: 15_000 }).toHaveLength(30)
+  // It does reconnect, once, after the server's retry hint; the answer is 204, and that ends it.
+  await expect.poll(state, { timeout: 15_000 }).toBe(2)
+  expect(site.to('/sse')).toHaveLength(2)
+  expect(await read()).toHaveLength(30)
+})
+
+test.describe('once a second', () => {
+  test.use({ interval: 1_000 })
+
+  test('stop and start, any number of times, goes on where it was, and never doubles a stream', async ({
+    page,
+    site,
+  }) => {
+    await page.goto(site.url)
+    for (let round = 0; round < 5; round++) {
+      await press(page, 'Start')
+      await expect(page.getByRole('status')).toHaveText('Receiving')
+      await expect.poll(() => lines(page)).not.toHaveLength(0)
+      // Playwright waits for what is marked as disabled; a person does not.
+      await page.getByRole('button', { name: 'Start', exact: true }).click({ force: true })
+      expect(site.streams.size).toBe(1)
+      await press(page, 'Stop')
+      await expect(page.getByRole('status')).toHaveText('Stopped by you')
+      await expect.poll(() => site.streams.size).toBe(0)
+    }
+    await press(page, 'Start')
+    await expect.poll(() => site.to('/sse').length).toBe(6)
+    await expect.poll(async () => (await lines(page)).length).toBeGreaterThan(2)
+    const ids = await page.locator('tbody td:nth-child(3)').allTextContents()
+    expect(ids.map((id) => Number(id.split(':')[1]))).toEqual(ids.map((_id, n) => n + 1))
+  })
+})

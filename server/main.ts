@@ -44,7 +44,9 @@ async function pageFor(mode: string | undefined, server: Server): Promise<Page> 
 function explain(error: unknown): unknown {
   if (error instanceof SettingsError) return error.message
   if (!(error instanceof Error && 'code' in error)) return error
-  const { PORT = '3000', HOST = '127.0.0.1' } = process.env
+  // An empty variable counts as none, as in the settings.
+  const PORT = process.env['PORT'] || '3000'
+  const HOST = process.env['HOST'] || '127.0.0.1'
   switch (error.code) {
     case 'EADDRINUSE':
       return `Port ${PORT} is in use: end the program that uses it, or choose another, PORT=${Number(PORT) + 1} npm start.`

@@ -41,11 +41,11 @@ export function timestamps(streams: Streams, { count = 30, interval = 1_000 }: T
   function position(req: Request): { run: number; after: number } | null {
     const id = req.get('Last-Event-ID') ?? req.query['lastEventId']
     if (typeof id !== 'string') return null
-    const [, start, n] = /^(\d{13}):(\d{1,9})$/.exec(id) ?? []
+    const [, start, n] = /^([1-9]\d{12}):([1-9]\d{0,8})$/.exec(id) ?? []
     const run = Number(start)
     const after = Number(n)
     // A run that began later than now, by more than a clock may be set back, would wait for its time to come.
-    return after >= 1 && after <= closing && run <= Date.now() + 5_000 ? { run, after } : null
+    return after <= closing && run <= Date.now() + 5_000 ? { run, after } : null
   }
 }
 

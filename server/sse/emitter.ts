@@ -14,7 +14,7 @@ export interface SseEmitterOptions {
   ping?: boolean
   /** The `retry:` hint that opens the stream, in milliseconds; false sends none. @default random, 2,000 to 5,000 */
   retry?: number | false
-  /** Bytes that may wait for a slow client. One more, and the emitter ends. @default 1 MiB */
+  /** Bytes that may wait for a slow client, 64 or more. One more, and the emitter ends. @default 1 MiB */
   maxUnsentBytes?: number
   /** Milliseconds that a slow client may take to empty what waits for it. @default 30_000 */
   drainTimeout?: number
@@ -23,7 +23,7 @@ export interface SseEmitterOptions {
 /**
  * - `disconnected`: the client left, or was never there
  * - `overflow`: more than `maxUnsentBytes` wait for a slow client
- * - `stalled`: a slow client took nothing for `drainTimeout`
+ * - `stalled`: a slow client did not take all that waited for it within `drainTimeout`
  * - `oversized`: one event is larger than `maxUnsentBytes`; thrown by `send`, which sends nothing then
  * - `pipelined`: the request waits behind another response of its connection; thrown by the constructor
  */
@@ -87,19 +87,21 @@ export class SseEmitter {
    * Sends the headers and the `retry:` hint at once.
    *
    * @throws SseEmitterError `pipelined`: nothing was sent, answer with an error and let the client use another connection.
-   * @throws RangeError when a time is not one that a timer can wait for.
+   * @throws RangeError for an option out of its range: nothing was sent.
    */
   constructor(res: ServerResponse, options: SseEmitterOptions = {}) {
     const { ping = false, retry = retryHint() } = options
     const timeout = delay('timeout', options.timeout ?? 0)
     const heartbeat = delay('heartbeat', options.heartbeat ?? 15_000)
+    if (retry !== false) delay('retry', retry)
     this.#res = res
     this.#socket = res.socket
-    this.#maxUnsentBytes = options.maxUnsentBytes ?? 2 ** 20
+    // The heartbeat and the hint, which nobody is there to catch, are smaller than the least.
+    this.#maxUnsentBytes = integer('maxUnsentBytes', options.maxUnsentBytes ?? 2 ** 20, 64, Number.MAX_SAFE_INTEGER)
     this.#drainTimeout = delay('drainTimeout', options.drainTimeout ?? 30_000)
 
     res.on('error', this.#clientGone)
-    if (res.destroyed || res.socket?.destroyed) {
+    if (res.destroyed || res.socket?.writable === false) {
       this.#clientGone()
       return
     }
@@ -122,6 +124,8 @@ export class SseEmitter {
     res.on('close', this.#clientGone)
     res.on('drain', this.#drained)
     res.socket.on('close', this.#clientGone)
+    // Node answers a client's FIN with its own. What waits for a client that does not read keeps `close` away.
+    res.socket.on('end', this.#clientGone)
 
     if (timeout > 0) this.#timeout = setTimeout(() => this.#end({ kind: 'timeout' }), timeout).unref()
     if (heartbeat > 0) {
@@ -150,7 +154,7 @@ export class SseEmitter {
   /** Sends ready bytes, which must be whole events. Returns and throws as `send` does. */
   write(bytes: Uint8Array): boolean {
     const res = this.#res
-    if (this.#ended || res.destroyed || res.writableEnded) return false
+    if (this.#ended || !this.#socket?.writable || res.writableEnded) return false
     if (bytes.length > this.#maxUnsentBytes)
       throw new SseEmitterError(
         'oversized',
@@ -162,7 +166,7 @@ export class SseEmitter {
     }
     this.#heartbeat?.refresh()
     if (!res.write(bytes)) {
-      const stalled = `A slow client took nothing for ${this.#drainTimeout} ms.`
+      const stalled = `A slow client did not take what waited for it within ${this.#drainTimeout} ms.`
       this.#drain ??= setTimeout(() => this.#drop('stalled', stalled), this.#drainTimeout).unref()
     }
     return true
@@ -180,17 +184,17 @@ export class SseEmitter {
 
   onTimeout(callback: () => void): void {
     if (this.#ending === null) this.#onTimeout.push(callback)
-    else if (this.#ending.kind === 'timeout') queueMicrotask(() => isolated(callback))
+    else if (this.#ending.kind === 'timeout') queueMicrotask(() => void isolated(callback))
   }
 
   onError(callback: (error: unknown) => void): void {
     const ending = this.#ending
     if (ending === null) this.#onError.push(callback)
-    else if (ending.kind === 'error') queueMicrotask(() => isolated(() => callback(ending.error)))
+    else if (ending.kind === 'error') queueMicrotask(() => void isolated(() => callback(ending.error)))
   }
 
   onCompletion(callback: () => void): void {
-    if (this.#ended) queueMicrotask(() => isolated(callback))
+    if (this.#ended) queueMicrotask(() => void isolated(callback))
     else this.#onCompletion.push(callback)
   }
 
@@ -199,22 +203,25 @@ export class SseEmitter {
     if (this.#ending !== null) return
     this.#ending = ending
     clearTimeout(this.#timeout)
-    if (ending.kind === 'timeout') for (const callback of this.#onTimeout) isolated(callback)
-    if (ending.kind === 'error') for (const callback of this.#onError) isolated(() => callback(ending.error))
+    if (ending.kind === 'timeout') for (const callback of this.#onTimeout) void isolated(callback)
+    if (ending.kind === 'error') for (const callback of this.#onError) void isolated(() => callback(ending.error))
 
     this.#ended = true
     clearTimeout(this.#heartbeat)
     clearTimeout(this.#drain)
     this.#finishResponse()
     this.#abort.abort()
-    for (const callback of this.#onCompletion) isolated(callback)
+    for (const callback of this.#onCompletion) void isolated(callback)
   }
 
   #finishResponse(): void {
     const res = this.#res
-    this.#socket?.off('close', this.#clientGone)
+    this.#socket?.off('close', this.#clientGone).off('end', this.#clientGone)
     res.off('drain', this.#drained)
-    if (res.destroyed || this.#socket?.destroyed) return
+    if (!this.#socket?.writable) {
+      res.destroy()
+      return
+    }
     res.end()
     // A client that never reads the rest must not keep the connection for ever.
     const unread = setTimeout(() => res.destroy(), this.#drainTimeout).unref()
@@ -245,14 +252,19 @@ export function retryHint(): number {
 }
 
 function delay(name: string, ms: number): number {
-  if (!Number.isInteger(ms) || ms < 0 || ms > MAX_DELAY)
-    throw new RangeError(`${name} must be an integer of milliseconds from 0 to ${MAX_DELAY}, not ${ms}.`)
-  return ms
+  return integer(name, ms, 0, MAX_DELAY)
 }
 
-function isolated(callback: () => void): void {
+function integer(name: string, value: number, min: number, max: number): number {
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new RangeError(`${name} must be an integer from ${min} to ${max}, not ${value}.`)
+  return value
+}
+
+/** An async callback fits the type too, and a rejection that nobody handles would end the process. */
+async function isolated(callback: () => unknown): Promise<void> {
   try {
-    callback()
+    await callback()
   } catch (error) {
     console.error('A callback of an SseEmitter threw:', error)
   }

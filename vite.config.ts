@@ -26,7 +26,7 @@ export default defineConfig(({ isSsrBuild }) => ({
         resolve: { alias: { vue: 'vue-3.3' } },
         test: {
           name: 'vue 3.3',
-          include: ['client/composables/useEventSource.test.ts'],
+          include: ['client/composables/useEventSource{,.userCode}.test.ts'],
           environment: 'happy-dom',
         },
       },

@@ -6,6 +6,8 @@ import { test as base } from '@playwright/test'
 import { build } from 'vite'
 import { createApp } from '../server/app'
 import { builtPage } from '../server/page'
+import { Hub } from '../server/sse/hub'
+import { MemoryEventLog } from '../server/sse/memoryEventLog'
 import { Streams } from '../server/sse/streams'
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
@@ -14,6 +16,7 @@ const path = (relative: string): string => fileURLToPath(new URL(relative, impor
 export class Site {
   readonly requests: IncomingMessage[] = []
   readonly streams: Streams = new Streams()
+  readonly hub: Hub = new Hub(new MemoryEventLog())
   readonly #routes = new Map<string, RequestListener>()
   readonly #app: RequestListener
   #server: Server | undefined
@@ -22,8 +25,10 @@ export class Site {
   constructor(harness: string, interval: number) {
     this.#app = createApp({
       streams: this.streams,
+      hub: this.hub,
       page: builtPage(path('../dist/client')),
       timestamps: { interval },
+      emitter: { interval, timeout: 3_000 },
     })
     this.route('/harness', (_req, res) =>
       res
@@ -74,7 +79,7 @@ export function stream(res: ServerResponse, first = ''): ServerResponse {
 }
 
 export const test = base.extend<{ interval: number; site: Site }, { harness: string }>({
-  /** Milliseconds between two timestamps. */
+  /** Milliseconds between two events of the timestamps and of the emitter. */
   interval: [30, { option: true }],
   harness: [
     async ({}, use) => {

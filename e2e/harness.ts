@@ -10,7 +10,7 @@ import {
 } from '../client/composables/useEventSource'
 
 interface Harness {
-  stream: UseEventSourceReturn<string, Record<string, string>, string>
+  stream: UseEventSourceReturn<string, Record<string, string>, Record<string, string>>
   url: ShallowRef<string | null>
   scope: EffectScope
   /** Each status with its reason, as it became visible, and how much content was visible with it. */

@@ -1,40 +1,80 @@
-import express, { type ErrorRequestHandler, type Express, type Response } from 'express'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
 import helmet from 'helmet'
+import { byHand, type ByHandOptions } from './demos/byHand'
+import { channel } from './demos/channel'
+import { emitterDemo, type EmitterOptions } from './demos/emitter'
 import { timestamps, type TimestampsOptions } from './demos/timestamps'
+import { bearer, getOrPost, noBody, perMinute, sameOrigin, servedHosts } from './guards'
+import { HttpError } from './httpError'
 import type { Page } from './page'
 import { SseEmitterError } from './sse/emitter'
+import { EventLogError } from './sse/eventLog'
+import type { Hub } from './sse/hub'
 import { CapacityError, type Streams } from './sse/streams'
 
 export interface AppOptions {
   streams: Streams
+  hub: Hub
   /** Without a page, only the API is served. */
   page?: Page
+  /** Names besides `localhost` that are served. @default none */
+  allowedHosts?: readonly string[]
+  /** Reverse proxies in front. @default 0 */
+  trustProxy?: number
+  /** What push and over ask for. @default null, nothing */
+  pushToken?: string | null
+  /** @default 600 */
+  pushesPerMinute?: number
+  /** @default 64 KiB */
+  maxEventBytes?: number
+  /** Bytes that may wait for a slow subscriber of the demo by hand. @default 1 MiB */
+  maxUnsentBytes?: number
   timestamps?: TimestampsOptions
+  emitter?: EmitterOptions
+  byHand?: Pick<ByHandOptions, 'timeout'>
 }
 
 /** The whole application: security headers, the demos' routes, the page, and an error for everything else. */
-export function createApp({ streams, page, timestamps: options }: AppOptions): Express {
+export function createApp(options: AppOptions): Express {
+  const { streams, hub, page, pushToken = null, pushesPerMinute = 600, maxEventBytes = 65_536 } = options
   const app = express()
   app.disable('x-powered-by')
-  app.use(securityHeaders(page?.inlineStyles ?? false))
+  app.set('trust proxy', options.trustProxy ?? 0)
+  app.use(servedHosts(options.allowedHosts ?? []), securityHeaders(page?.inlineStyles ?? false), noBody)
 
   app.get('/healthz', (_req, res) => {
-    res.json({ status: 'ok', streams: streams.size, uptime: Math.round(process.uptime()) })
+    res.json({ status: 'ok', streams: streams.size, channels: hub.size, uptime: Math.round(process.uptime()) })
   })
-  app.use(timestamps(streams, options))
+
+  // What can be six characters in JSON, `\u0000`, is one byte of content.
+  const bodyLimit = 6 * maxEventBytes + 1_024
+  const changing = express
+    .Router()
+    .use(getOrPost, sameOrigin, perMinute(pushesPerMinute), bearer(pushToken))
+    .use(express.urlencoded({ extended: false, limit: bodyLimit }), express.json({ limit: bodyLimit }))
+  const maxContentBytes = maxEventBytes
+  app.use(timestamps(streams, options.timestamps))
+  app.use(emitterDemo(streams, hub, options.emitter))
+  app.use(
+    byHand(streams, changing, {
+      ...options.byHand,
+      maxContentBytes,
+      maxUnsentBytes: options.maxUnsentBytes ?? 2 ** 20,
+    }),
+  )
+  app.use(channel(streams, hub, changing, { maxContentBytes }))
 
   if (page) app.use(page.handler)
   app.use((req, res) => {
-    const message = `There is nothing at ${req.path}.`
     if (req.accepts(['json', 'html']) === 'html')
       res.status(404).type('html').send(`<!doctype html><title>404</title><p>Not found. <a href="/">To the start</a>`)
-    else sendError(res, 404, 'not-found', message)
+    else sendError(res, new HttpError(404, 'not-found', `There is nothing at ${req.path}.`))
   })
   app.use(errors)
   return app
 }
 
-function securityHeaders(inlineStyles: boolean): ReturnType<typeof helmet> {
+function securityHeaders(inlineStyles: boolean): RequestHandler {
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -60,24 +100,29 @@ const errors: ErrorRequestHandler = (error: unknown, _req, res, next) => {
     next(error)
     return
   }
-  if (error instanceof CapacityError) {
-    res.set('Retry-After', String(error.retryAfter))
-    sendError(res, 503, `capacity-${error.kind}`, error.message)
-  } else if (error instanceof SseEmitterError && error.kind === 'pipelined') {
-    sendError(res, 400, error.kind, error.message)
-  } else if (isClientError(error)) {
-    sendError(res, error.status, 'bad-request', error.message)
-  } else {
-    console.error(error)
-    sendError(res, 500, 'internal', 'The server failed to answer. It wrote down why.')
-  }
+  const known = toHttpError(error)
+  if (known === null) console.error(error)
+  sendError(res, known ?? new HttpError(500, 'internal', 'The server failed to answer. It wrote down why.'))
 }
 
-/** What Express throws for a request that it cannot read, such as a malformed escape in its path. */
+function toHttpError(error: unknown): HttpError | null {
+  if (error instanceof HttpError) return error
+  if (error instanceof CapacityError)
+    return new HttpError(503, `capacity-${error.kind}`, error.message, { 'Retry-After': String(error.retryAfter) })
+  if (error instanceof EventLogError && error.retryAfter !== null)
+    return new HttpError(503, `capacity-${error.kind}`, error.message, { 'Retry-After': String(error.retryAfter) })
+  if (error instanceof SseEmitterError && error.kind === 'pipelined')
+    return new HttpError(400, error.kind, error.message, { Connection: 'close' })
+  return isClientError(error)
+    ? new HttpError(error.status, 'request', `The request cannot be read: ${error.message}.`)
+    : null
+}
+
+/** What Express and its body parsers throw for a request that they cannot read. */
 function isClientError(error: unknown): error is Error & { status: number } {
   return error instanceof Error && 'status' in error && Number(error.status) >= 400 && Number(error.status) < 500
 }
 
-function sendError(res: Response, status: number, code: string, message: string): void {
-  res.status(status).json({ error: { code, message } })
+function sendError(res: Response, { status, code, message, headers }: HttpError): void {
+  res.status(status).set(headers).json({ error: { code, message } })
 }

@@ -1,37 +1,54 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { existsSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import { createApp } from './app'
+import { createHttpServer } from './httpServer'
 import { builtPage, compiledPage, livePage, type Page } from './page'
 import { readSettings, SettingsError } from './settings'
+import { Hub } from './sse/hub'
+import { MemoryEventLog } from './sse/memoryEventLog'
 import { Streams } from './sse/streams'
 
-/** Milliseconds that connections get to end by themselves at shutdown. */
+/** Milliseconds over which the streams are ended at shutdown, and after which every connection is. */
+const SHUTDOWN_SPREAD = 2_000
 const SHUTDOWN_TIMEOUT = 5_000
 
 async function main(): Promise<void> {
-  const { port, host } = readSettings(process.env)
-  const server = createServer()
+  if (existsSync('.env')) process.loadEnvFile()
+  const { port, host, streams: limits, emitter, log, ...settings } = readSettings(process.env)
+  const server = createHttpServer()
   const page = await pageFor(process.argv[2], server)
-  const streams = new Streams()
-  server.on('request', createApp({ streams, page }))
+  const streams = new Streams(limits, emitter)
+  const hub = new Hub(new MemoryEventLog(log))
+  const { maxUnsentBytes } = emitter
+  server.on('request', createApp({ ...settings, streams, hub, page, maxUnsentBytes }))
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
-
-  const address = server.address() as AddressInfo
-  const name = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host) ? 'localhost' : host
-  console.log(`Server-Sent Events: http://${name}:${address.port}`)
 
   const stop = (): void => {
     // A second signal ends the process at once, as signals do when nobody listens.
     process.off('SIGTERM', stop).off('SIGINT', stop)
     setTimeout(() => server.closeAllConnections(), SHUTDOWN_TIMEOUT).unref()
     server.close(() => void page.close().then(() => process.exit(0)))
-    streams.end()
-    server.closeIdleConnections()
+    void streams.end(SHUTDOWN_SPREAD)
+    // A connection whose stream has ended would wait for the client's next request.
+    setInterval(() => server.closeIdleConnections(), 100)
+    // Node does not count those as idle that browsers open ahead of a request.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
+
+  // Last: who reads it may connect, and may send a signal.
+  const address = server.address() as AddressInfo
+  const name = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host) ? 'localhost' : host
+  console.log(`Server-Sent Events: http://${name}:${address.port}`)
 }
 
 /** `npm start` compiles the page, `npm run dev` keeps it live, `npm run serve` takes what `npm run build` has made. */

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express, { Router, type RequestHandler } from 'express'
+import { pages } from '../shared/pages'
 
 /** What serves the page, and what ends that. */
 export interface Page {
@@ -20,7 +21,7 @@ export async function livePage(server: Server): Promise<Page> {
   const vite = await createServer({ appType: 'custom', server: { middlewareMode: true, hmr: { server } } })
 
   const handler = Router()
-  handler.get('/', async (req, res) => {
+  handler.get(Object.values(pages), async (req, res) => {
     const html = await readFile(path('../client/index.html'), 'utf8')
     res.type('html').send(await vite.transformIndexHtml(req.originalUrl, html))
   })
@@ -40,8 +41,11 @@ export async function compiledPage(): Promise<Page> {
 export function builtPage(folder: string = path('../client')): Page {
   if (!existsSync(`${folder}/assets`)) throw new Error(`There is no built page in ${folder}: run npm run build first.`)
   const handler = Router()
+    .get(Object.values(pages), (_req, res) =>
+      res.sendFile('index.html', { root: folder, cacheControl: false, headers: { 'Cache-Control': 'no-cache' } }),
+    )
     // The names in assets/ change with their content.
     .use('/assets', express.static(`${folder}/assets`, { immutable: true, maxAge: '1y' }))
-    .use(express.static(folder, { cacheControl: false, setHeaders: (res) => res.set('Cache-Control', 'no-cache') }))
+    .use(express.static(folder, { index: false }))
   return { handler, inlineStyles: false, close: () => Promise.resolve() }
 }

@@ -62,6 +62,33 @@ expectTypeOf<NonNullable<typeof event>['event']>().toEqualTypeOf<'price' | 'coun
 // @ts-expect-error -- not before its name is known
 expectTypeOf(event?.data.value)
 
+// --- Where a decoder may be missing, or names are not known, data may be text
+
+declare const optional: { price?: (raw: string) => Price }
+declare const numbers: Record<string, (raw: string) => number>
+const maybe = useEventSource('/sse', { decode: optional })
+maybe.on('price', ({ data }) => expectTypeOf(data).toEqualTypeOf<Price | string>())
+const loose = useEventSource('/sse', { decode: numbers })
+loose.on('message', ({ data }) => expectTypeOf(data).toEqualTypeOf<number | string>())
+const named = useEventSource('/sse', { decode: { price: parsePrice }, events: [] as string[] })
+named.on('price', ({ data }) => expectTypeOf(data).toEqualTypeOf<Price | string>())
+declare const room: `price${string}`
+typed.on(room, ({ data }) => expectTypeOf(data).toEqualTypeOf<Price | string>())
+const declared = { decode: { price: parsePrice }, doneOn: 'end' }
+// @ts-expect-error -- a name that is only known as string could be that of any event: `as const`
+useEventSource('/sse', declared)
+
+// --- A decoder written in place knows what it gets
+
+useEventSource('/sse', { decode: { price: (raw) => ({ length: raw.length }) } }).on('price', ({ data }) =>
+  expectTypeOf(data).toEqualTypeOf<{ length: number }>(),
+)
+
+// --- Without a done event there is none in `last`, and a predicate's is one of the others
+
+const endless = useEventSource('/sse', { decode: { price: parsePrice }, doneOn: false })
+expectTypeOf(endless.last.value?.event).toEqualTypeOf<'price' | 'message' | undefined>()
+
 // --- `message` can be decoded too
 
 const decoded = useEventSource('/sse', { decode: { message: parsePrice } })

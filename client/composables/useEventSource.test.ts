@@ -1,49 +1,23 @@
 /** Policy: what the composable decides, with a scripted transport and fake time. It also runs under the least Vue version. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { effectScope, ref, watch, type EffectScope } from 'vue'
-import {
-  EventSourceError,
-  useEventSource,
-  type Transport,
-  type TransportRequest,
-  type TransportSink,
-} from './useEventSource'
+import { ScriptedTransport, type ScriptedConnection } from './scriptedTransport'
+import { EventSourceError, useEventSource, type Transport } from './useEventSource'
 
-interface Connection {
-  request: TransportRequest
-  sink: TransportSink
-  names: string[]
-  closed: boolean
-}
-
-/** Connections that do what the test says. */
-let connections: Connection[]
+let script: ScriptedTransport
+let connections: ScriptedConnection[]
+let transport: Transport
 let scope: EffectScope
 
-const transport: Transport = (request, sink) => {
-  const connection: Connection = { request, sink, names: [], closed: false }
-  connections.push(connection)
-  return {
-    listen: (name) => connection.names.push(name),
-    close: () => {
-      connection.closed = true
-    },
-  }
-}
-
-function newest(): Connection {
-  const connection = connections.at(-1)
-  if (!connection) throw new Error('No connection was made.')
-  return connection
-}
-
-const live = (): Connection[] => connections.filter(({ closed }) => !closed)
+const here = (path: string): string => new URL(path, document.baseURI).href
+const newest = (): ScriptedConnection => script.newest
+const live = (): ScriptedConnection[] => script.live
 const microtasks = (): Promise<void> => Promise.resolve()
 const frame = (): unknown => vi.advanceTimersByTime(20)
-const say = (data: string, id = '', event = 'message'): void => newest().sink.message({ event, data, id })
-const refused = (): void => newest().sink.fail(new EventSourceError('refused', 'Refused.'))
+const say = (data: string, id = '', event = 'message'): void => script.say(data, id, event)
+const refused = (): void => script.refuse()
 const http = (status: number, retryAfter?: number): void =>
-  newest().sink.fail(new EventSourceError('http', 'No stream.', { status, retryAfter }))
+  newest().sink.fail({ kind: 'http', message: 'No stream.', status, retryAfter })
 
 /** `useEventSource` in a scope of its own, started. */
 async function started<T extends { start: () => void }>(create: () => T): Promise<T> {
@@ -57,7 +31,8 @@ async function started<T extends { start: () => void }>(create: () => T): Promis
 beforeEach(() => {
   vi.useFakeTimers()
   vi.spyOn(Math, 'random').mockReturnValue(1)
-  connections = []
+  script = new ScriptedTransport()
+  ;({ connections, transport } = script)
   scope = effectScope()
 })
 
@@ -286,6 +261,68 @@ describe('events', () => {
   })
 })
 
+describe('content', () => {
+  it('never grows beyond twice the limit between two frames', async () => {
+    let longest = 0
+    await started(() =>
+      useEventSource('/sse', {
+        transport,
+        limit: 4,
+        initial: '',
+        reduce: (text, { data }) => {
+          longest = Math.max(longest, text.length)
+          return text + data
+        },
+      }),
+    )
+    for (let n = 0; n < 100; n++) say('x')
+    expect(longest).toBe(8)
+  })
+
+  it('is triggered once for each commit that changed it, and not without one', async () => {
+    const stream = await started(() =>
+      useEventSource('/sse', {
+        transport,
+        initial: () => [] as string[],
+        reduce: (list, { data }) => {
+          if (data === 'new') return [data]
+          list.push(data)
+          return list
+        },
+      }),
+    )
+    stream.on('extra', () => undefined)
+    let seen = 0
+    scope.run(() => watch(stream.content, () => seen++, { flush: 'sync' }))
+    say('a')
+    frame()
+    expect(seen).toBe(1)
+    say('new')
+    frame()
+    expect(seen).toBe(2)
+    say('', '', 'extra')
+    frame()
+    stream.stop()
+    expect(seen).toBe(2)
+  })
+
+  it('that is text is not triggered by events that do not change it', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, events: ['tick'] }))
+    let seen = 0
+    scope.run(() => watch(stream.content, () => seen++, { flush: 'sync' }))
+    say('', '', 'tick')
+    frame()
+    expect(seen).toBe(0)
+  })
+
+  it('may end in any character', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, limit: 2 }))
+    say('\uff01\uff02\uff03')
+    frame()
+    expect(stream.content.value).toBe('\uff02\uff03')
+  })
+})
+
 describe('the done event', () => {
   it('closes the connection for good, is no error, and reaches handlers and `last` but not content', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
@@ -356,6 +393,27 @@ describe('the done event', () => {
     expect(stream.last.value?.data).toBe('[DONE]')
   })
 
+  it('is not looked for among events that only `on` knows', async () => {
+    const doneOn = vi.fn(() => true)
+    const stream = await started(() => useEventSource('/sse', { transport, doneOn }))
+    newest().sink.open()
+    stream.on('extra', () => undefined)
+    say('x', '', 'extra')
+    expect(doneOn).not.toHaveBeenCalled()
+    expect(stream.status.value).toBe('open')
+  })
+
+  it('has not come when the predicate throws', async () => {
+    const doneOn = (): never => {
+      throw new Error('mine')
+    }
+    const stream = await started(() => useEventSource('/sse', { transport, doneOn }))
+    newest().sink.open()
+    say('a')
+    frame()
+    expect([stream.status.value, stream.error.value?.kind, stream.content.value]).toEqual(['open', 'handler', 'a'])
+  })
+
   it('may not exist', async () => {
     const stream = await started(() => useEventSource('/sse', { transport, doneOn: false, events: ['close'] }))
     newest().sink.open()
@@ -418,10 +476,14 @@ describe('start and stop', () => {
   })
 
   it('stop before the first tick makes none', async () => {
-    const stream = scope.run(() => useEventSource('/sse', { transport, immediate: true }))
+    const immediate = scope.run(() => useEventSource('/sse', { transport, immediate: true }))
+    immediate?.stop()
+    const stream = scope.run(() => useEventSource(null as string | null, { transport }))
+    stream?.start()
     stream?.stop()
-    await microtasks()
+    await vi.advanceTimersByTimeAsync(0)
     expect(connections).toEqual([])
+    expect(immediate?.status.value).toBe('idle')
   })
 
   it('any number of rounds leave one connection at a time', async () => {
@@ -492,7 +554,7 @@ describe('a connection that was superseded', () => {
     sink.retrying()
     sink.id('2')
     sink.end('no-content')
-    sink.fail(new EventSourceError('network', 'Lost.'))
+    sink.fail({ kind: 'network', message: 'Lost.' })
     frame()
     expect(stream.status.value).toBe('connecting')
     expect(stream.content.value).toBe('')
@@ -536,8 +598,9 @@ describe('reconnecting', () => {
     const delays: number[] = []
     while (stream.status.value !== 'failed') {
       refused()
-      if (stream.retryAt.value !== null) delays.push(stream.retryAt.value - Date.now())
-      await vi.advanceTimersToNextTimerAsync()
+      if (stream.retryAt.value === null) break
+      delays.push(stream.retryAt.value - Date.now())
+      await vi.advanceTimersByTimeAsync(stream.retryAt.value - Date.now())
     }
     expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000])
     expect(connections).toHaveLength(6)
@@ -556,7 +619,7 @@ describe('reconnecting', () => {
     for (let attempt = 0; attempt < 4; attempt++) {
       refused()
       delays.push((stream.retryAt.value ?? 0) - Date.now())
-      await vi.advanceTimersToNextTimerAsync()
+      await vi.advanceTimersByTimeAsync(3_000)
     }
     expect(delays).toEqual([500, 1_000, 1_500, 1_500])
   })
@@ -588,7 +651,7 @@ describe('reconnecting', () => {
     newest().sink.open()
     await vi.advanceTimersByTimeAsync(4_999)
     expect(stream.attempt.value).toBe(1)
-    newest().sink.fail(new EventSourceError('network', 'Lost.'))
+    newest().sink.fail({ kind: 'network', message: 'Lost.' })
     expect(stream.attempt.value).toBe(2)
     await vi.advanceTimersByTimeAsync(2_000)
     newest().sink.open()
@@ -603,7 +666,7 @@ describe('reconnecting', () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     for (let round = 0; round < 6; round++) {
       newest().sink.open()
-      newest().sink.fail(new EventSourceError('network', 'Lost.'))
+      newest().sink.fail({ kind: 'network', message: 'Lost.' })
       await vi.advanceTimersByTimeAsync(30_000)
     }
     expect(stream.status.value).toBe('failed')
@@ -672,7 +735,7 @@ describe('reconnecting', () => {
 
   it.each(['content-type', 'invalid-url', 'unsupported'] as const)('does not follow %s', async (kind) => {
     const stream = await started(() => useEventSource('/sse', { transport }))
-    newest().sink.fail(new EventSourceError(kind, 'Final.'))
+    newest().sink.fail({ kind, message: 'Final.' })
     expect([stream.status.value, stream.reason.value]).toEqual(['failed', kind])
   })
 
@@ -736,6 +799,140 @@ describe('reconnecting', () => {
   })
 })
 
+describe('what is known of a connection', () => {
+  it('all names and what to send are told to the transport', async () => {
+    await started(() =>
+      useEventSource('/sse', {
+        transport,
+        withCredentials: true,
+        lastEventIdParam: 'from',
+        events: ['tick'],
+        decode: { n: Number },
+      }),
+    )
+    expect(newest().names).toEqual(['message', 'n', 'tick', 'close'])
+    expect(newest().request).toEqual({
+      url: here('/sse'),
+      lastEventId: '',
+      lastEventIdParam: 'from',
+      withCredentials: true,
+    })
+  })
+
+  it('a name that comes late is listened to by this connection and by the next', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    stream.on('late', () => undefined)
+    expect(newest().names).toContain('late')
+    refused()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(newest().names).toContain('late')
+  })
+
+  it('an id-only block reaches the ref', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.id('5')
+    frame()
+    expect(stream.lastEventId.value).toBe('5')
+  })
+
+  it('it is closed once, and hears of no more names', async () => {
+    const close = vi.fn()
+    const listen = vi.fn()
+    const stream = await started(() => useEventSource('/sse', { transport: () => ({ listen, close }) }))
+    stream.stop()
+    listen.mockClear()
+    stream.on('late', () => undefined)
+    stream.stop()
+    expect(close).toHaveBeenCalledTimes(1)
+    expect(listen).not.toHaveBeenCalled()
+  })
+
+  it('what came before the loss is visible when the loss is', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('a')
+    newest().sink.retrying()
+    expect([stream.status.value, stream.content.value]).toEqual(['reconnecting', 'a'])
+  })
+
+  it('what is lost before it was stable does not give the attempts back', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.open()
+    newest().sink.retrying()
+    vi.advanceTimersByTime(10_000)
+    expect(stream.attempt.value).toBe(1)
+    newest().sink.open()
+    expect(stream.reason.value).toBeNull()
+    vi.advanceTimersByTime(4_000)
+    newest().sink.open()
+    vi.advanceTimersByTime(4_000)
+    expect(stream.attempt.value).toBe(1)
+    vi.advanceTimersByTime(1_000)
+    expect(stream.attempt.value).toBe(0)
+  })
+
+  it("the browser's attempts and ours are counted together", async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.retrying()
+    newest().sink.retrying()
+    refused()
+    expect(stream.attempt.value).toBe(3)
+  })
+
+  it('nothing is due after stop', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    refused()
+    stream.stop()
+    expect(stream.retryAt.value).toBeNull()
+  })
+
+  it("the server's delay holds for its stream only", async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.retry(200)
+    stream.stop()
+    stream.start()
+    await microtasks()
+    refused()
+    expect(stream.retryAt.value).toBe(Date.now() + 1_000)
+  })
+
+  it('delays stay numbers, however many attempts there were and whatever was said', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { max: Infinity } }))
+    for (let round = 0; round < 1_100; round++) {
+      newest().sink.retry(0)
+      refused()
+      await vi.advanceTimersByTimeAsync(30_000)
+    }
+    refused()
+    expect(stream.retryAt.value).toBeGreaterThan(Date.now())
+    const absurd = await started(() => useEventSource('/sse', { transport, retry: { decide: () => NaN } }))
+    refused()
+    expect(absurd.retryAt.value).toBe(Date.now())
+  })
+
+  it('start while our own attempt is under way does nothing', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    refused()
+    for (let click = 0; click < 5; click++) {
+      stream.start()
+      await microtasks()
+    }
+    expect(connections).toHaveLength(2)
+  })
+
+  it('a server that has no more after a loss has left no error', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.fail({ kind: 'network', message: 'Lost.' })
+    await vi.advanceTimersByTimeAsync(1_000)
+    newest().sink.end('no-content')
+    expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['closed', 'no-content', null])
+  })
+
+  it('an error has its name and what was seen', () => {
+    const error = new EventSourceError('http', 'No.', { status: 503, body: 'busy', retryAfter: 5 })
+    expect(error).toMatchObject({ name: 'EventSourceError', status: 503, body: 'busy', retryAfter: 5 })
+  })
+})
+
 describe('the end by the server', () => {
   it('is closed, not an error, and forgets the id', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
@@ -758,7 +955,7 @@ describe('the URL', () => {
     expect(live()).toEqual([])
     expect(stream.status.value).toBe('connecting')
     await microtasks()
-    expect(newest().request).toMatchObject({ url: '/b', lastEventId: '' })
+    expect(newest().request).toMatchObject({ url: here('/b'), lastEventId: '' })
     expect(live()).toHaveLength(1)
   })
 
@@ -767,7 +964,7 @@ describe('the URL', () => {
     await started(() => useEventSource(() => `${url.value}?q`, { transport }))
     for (const to of ['/b', '/c', '/d']) url.value = to
     await microtasks()
-    expect(connections.map(({ request }) => request.url)).toEqual(['/a?q', '/d?q'])
+    expect(connections.map(({ request }) => request.url)).toEqual([here('/a?q'), here('/d?q')])
   })
 
   it('that changes while a retry waits leaves one connection, and none after the scope', async () => {
@@ -792,7 +989,7 @@ describe('the URL', () => {
     url.value = '/b'
     expect(stream.status.value).toBe('connecting')
     await microtasks()
-    expect(newest().request.url).toBe('/b')
+    expect(newest().request.url).toBe(here('/b'))
   })
 
   it('that is missing at start is waited for', async () => {
@@ -818,18 +1015,35 @@ describe('the URL', () => {
     expect(connections).toHaveLength(1)
   })
 
+  it('that changes after stop forgets the id, visibly', async () => {
+    const url = ref('/a')
+    const stream = await started(() => useEventSource(url, { transport }))
+    say('a', '7')
+    stream.stop()
+    url.value = '/b'
+    expect(stream.lastEventId.value).toBe('')
+  })
+
   it('that changes after the stream has finished opens the new one', async () => {
     const url = ref('/a')
     await started(() => useEventSource(url, { transport }))
     say('', '', 'close')
     url.value = '/b'
     await microtasks()
-    expect(newest().request.url).toBe('/b')
+    expect(newest().request.url).toBe(here('/b'))
   })
 
   it('may be a URL object', async () => {
     await started(() => useEventSource(new URL('https://example.com/sse?a=1'), { transport }))
     expect(newest().request.url).toBe('https://example.com/sse?a=1')
+  })
+})
+
+describe('a URL that is none', () => {
+  it.each(['http://[', 'ftp://example.com/sse', 'data:text/event-stream,data:a'])('%s fails for good', async (url) => {
+    const stream = await started(() => useEventSource(url, { transport }))
+    expect([stream.status.value, stream.reason.value]).toEqual(['failed', 'invalid-url'])
+    expect(connections).toEqual([])
   })
 })
 
@@ -855,17 +1069,28 @@ describe('the end of the scope', () => {
   })
 })
 
+describe('a request that must not be repeated', () => {
+  it('is not, unless decide says so', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.fail({ kind: 'network', message: 'Lost.', once: true })
+    expect(stream.status.value).toBe('failed')
+    const told = await started(() => useEventSource('/sse', { transport, retry: { decide: () => true } }))
+    newest().sink.fail({ kind: 'network', message: 'Lost.', once: true })
+    expect(told.status.value).toBe('reconnecting')
+  })
+})
+
 describe('a transport that cannot start', () => {
-  it('fails with the error it threw', async () => {
-    const error = new EventSourceError('invalid-url', 'Not a URL.')
-    const broken: Transport = () => {
-      throw error
+  it('changes nothing more when it throws after it has reported the end', async () => {
+    const rude: Transport = (_request, sink) => {
+      sink.message({ event: 'close', data: '', id: '' })
+      throw new Error('late')
     }
-    const stream = await started(() => useEventSource('/sse', { transport: broken }))
-    expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['failed', 'invalid-url', error])
+    const stream = await started(() => useEventSource('/sse', { transport: rude }))
+    expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['closed', 'finished', null])
   })
 
-  it('fails with whatever else it threw as the cause', async () => {
+  it('fails with what it threw as the cause', async () => {
     const broken: Transport = () => {
       throw new TypeError('broken')
     }

@@ -15,10 +15,10 @@
  * named below are those of the HTML standard: https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 import {
+  customRef,
   getCurrentScope,
   onScopeDispose,
   shallowRef,
-  toRef,
   toValue,
   triggerRef,
   watch,
@@ -47,10 +47,12 @@ export type EventSourceStatus = 'idle' | 'connecting' | 'open' | 'reconnecting' 
  * - `refused`: native EventSource gave up, and hides why: 204, 404, 503 and a wrong content type look the same to it
  * - `http`: the server answered with a status that is no stream; see `status`
  * - `content-type`: the server answered with something else than `text/event-stream`
+ * - `timeout`: nothing came for `idleTimeout`
  * - `invalid-url`: the URL cannot be parsed or is not http(s)
  * - `unsupported`: there is no EventSource here, or the transport could not start
  */
-export type ConnectionErrorKind = 'network' | 'refused' | 'http' | 'content-type' | 'invalid-url' | 'unsupported'
+export type ConnectionErrorKind =
+  'network' | 'refused' | 'http' | 'content-type' | 'timeout' | 'invalid-url' | 'unsupported'
 
 /** Besides a connection's errors: `decode`, a decoder threw; `handler`, a handler, `reduce` or another callback threw. */
 export type EventSourceErrorKind = ConnectionErrorKind | 'decode' | 'handler'
@@ -73,8 +75,9 @@ export interface RawEvent {
 }
 
 interface EventSourceErrorDetails {
-  /** The HTTP status, where the transport can see it. */
+  /** The HTTP status and headers, where the transport can see them. */
   status?: number | undefined
+  headers?: Headers | undefined
   /** The start of the body that came with the status. */
   body?: string | undefined
   /** Milliseconds to wait, from the `Retry-After` header. */
@@ -88,6 +91,7 @@ interface EventSourceErrorDetails {
 export class EventSourceError<Kind extends EventSourceErrorKind = EventSourceErrorKind> extends Error {
   readonly kind: Kind
   readonly status: number | undefined
+  readonly headers: Headers | undefined
   readonly body: string | undefined
   readonly retryAfter: number | undefined
   readonly event: RawEvent | undefined
@@ -99,6 +103,7 @@ export class EventSourceError<Kind extends EventSourceErrorKind = EventSourceErr
     this.name = 'EventSourceError'
     this.kind = kind
     this.status = details.status
+    this.headers = details.headers
     this.body = details.body
     this.retryAfter = details.retryAfter
     this.event = details.event
@@ -131,36 +136,46 @@ type NotAny<Data> = 0 extends 1 & Data ? unknown : Data
 
 /** Names and data of the events that `reduce` and `last` see. `message` is always among them. */
 export type EventsOf<Decode extends DecoderMap, Name extends string> = {
-  [Event in (keyof Decode & string) | Name | 'message']: NonNullable<Decode[Event]> extends Decoder<infer Data>
-    ? NotAny<Data>
-    : string
+  [Event in (keyof Decode & string) | Name | 'message']: Decoded<Decode, Event>
 }
+
+/** Where names are only known as `string`, or a decoder may be missing, data may be text as well. */
+type Decoded<Decode extends DecoderMap, Name extends string> = string extends Name | keyof Decode
+  ? string | Returned<Decode[keyof Decode]>
+  : Name extends keyof Decode
+    ? (undefined extends Decode[Name] ? string : never) | Returned<Decode[Name]>
+    : string
+
+type Returned<D> = D extends Decoder<infer Data> ? NotAny<Data> : never
 
 /** One event, its data decoded: a union discriminated by `event`. */
 export type EventOf<Events> = {
   [Name in keyof Events]: { readonly event: Name; readonly data: Events[Name]; readonly id: string }
 }[keyof Events]
 
-/** The data of an event by its name: text if nothing is known of it, and unknown if the name is not known itself. */
+/** The data of an event by its name: text if nothing is known of it, and unknown if the name itself is not known. */
 type DataOf<Events, Name extends string> = string extends Name
   ? unknown
   : Name extends keyof Events
     ? Events[Name]
-    : string
+    : string | Events[Extract<keyof Events, Name>]
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Options
 
 export interface RetryOptions {
-  /** Milliseconds: the longest first delay; it doubles with each attempt. The server's `retry:` takes its place. @default 1_000 */
+  /** Milliseconds: the longest first delay; it doubles with each attempt. A server's `retry:` takes its place. @default 1_000 */
   base?: number
-  /** Milliseconds: no delay and no server's `retry:` is longer. @default 30_000 */
+  /** Milliseconds: no delay is longer but a `Retry-After` and what `decide` says. @default 30_000 */
   cap?: number
   /** Attempts before the status is `failed`. Those that the browser makes by itself do not count. @default 5 */
   max?: number
   /** Milliseconds that a connection has to last before attempts are counted from 0 again. @default 5_000 */
   stableAfter?: number
-  /** Whether to try again: true, false, or after how many milliseconds. The default tries again what may pass by itself. */
+  /**
+   * Whether to try again: true, false, or after how many milliseconds. `attempt` is what it would be, the browser's included. The
+   * default tries again what may pass by itself: not 4xx, and no POST.
+   */
   decide?: (error: EventSourceError<ConnectionErrorKind>, attempt: number) => boolean | number
 }
 
@@ -168,15 +183,20 @@ export interface EventSourceOptions<Decode extends DecoderMap, Name extends stri
   /** Start without being asked. @default false */
   immediate?: boolean
   /** Decoders by event name; they type the events. Without one, data is the text as it came. */
-  decode?: Decode
+  decode?: Decode & DecoderMap
   /** Further events that `reduce` and `last` should see, besides `message` and those of `decode`. */
   events?: readonly Name[]
   /** Characters of string content to keep, the newest. @default all */
   limit?: number
   /** The event that ends the stream for good: its name, a predicate, or false if there is none. @default 'close' */
-  doneOn?: Done | false | ((event: EventOf<EventsOf<Decode, Name>>) => boolean)
+  doneOn?: `${Done}` | false | ((event: EventOf<EventsOf<Decode, Name>>) => boolean)
   /** False never reconnects. */
   retry?: false | RetryOptions
+  /**
+   * Milliseconds of silence after which a connection counts as dead; 0 is never. Longer than the server's heartbeat, which for
+   * native EventSource has to be an event named `ping`, because it hides comments. @default 0
+   */
+  idleTimeout?: number
   /** When refs change: once an animation frame, or with each event. Handlers never wait. @default 'frame' */
   flush?: 'frame' | 'sync'
   /** Send cookies to another origin. @default false */
@@ -194,15 +214,15 @@ export interface Reduction<Content, Events> {
   reduce: (content: Content, event: EventOf<Events>) => Content
 }
 
-export interface UseEventSourceReturn<Content, Events, Done extends string> {
+export interface UseEventSourceReturn<Content, Events, WithDone> {
   /** Everything received, reduced. */
   readonly content: Readonly<ShallowRef<Content>>
   /** The newest event, whole: name, data and id never come from two events. */
-  readonly last: Readonly<ShallowRef<EventOf<Events & Record<Exclude<Done, keyof Events>, string>> | null>>
+  readonly last: Readonly<ShallowRef<EventOf<WithDone> | null>>
   readonly status: Readonly<Ref<EventSourceStatus>>
   /** Why it is not open. */
   readonly reason: Readonly<Ref<EventSourceReason | null>>
-  /** The newest error; null again as soon as a connection opens, and by `start()`. */
+  /** The newest error, the only place that tells of what a handler threw; null again when a connection opens or a stream begins. */
   readonly error: Readonly<Ref<EventSourceError | null>>
   /** Where the stream would resume; empty when it would start anew. */
   readonly lastEventId: Readonly<Ref<string>>
@@ -214,7 +234,10 @@ export interface UseEventSourceReturn<Content, Events, Done extends string> {
   start: () => void
   /** Disconnects, and stays so until `start`. */
   stop: () => void
-  /** Empties `content` and `last` and forgets the id. The connection stays as it is. */
+  /**
+   * Makes `content` what it was at first, empties `last`, and forgets the id. The connection stays as it is; should it be lost,
+   * the browser's EventSource, which remembers the id, still resumes after it.
+   */
   clear: () => void
   /**
    * Calls `handler` with every event of that name, at once, in order, exactly once. Any name will do, at any time.
@@ -222,7 +245,7 @@ export interface UseEventSourceReturn<Content, Events, Done extends string> {
    */
   on: <Name extends string>(
     event: Name,
-    handler: (event: { readonly event: Name; readonly data: DataOf<Events, Name>; readonly id: string }) => void,
+    handler: (event: { readonly event: Name; readonly data: DataOf<Events, Name>; readonly id: string }) => unknown,
   ) => () => void
 }
 
@@ -230,6 +253,7 @@ export interface UseEventSourceReturn<Content, Events, Done extends string> {
 // Transports
 
 export interface TransportRequest {
+  /** Absolute, http or https. */
   readonly url: string
   /** Where to resume; empty for a new stream. */
   readonly lastEventId: string
@@ -238,7 +262,15 @@ export interface TransportRequest {
   readonly withCredentials: boolean
 }
 
-/** What a transport reports. Reports of a connection that was closed are ignored. */
+/** Why a connection is over. It becomes the `error` of the composable. */
+export interface ConnectionFailure extends Omit<EventSourceErrorDetails, 'event'> {
+  kind: ConnectionErrorKind
+  message: string
+  /** The request must not be repeated unless `retry.decide` says so: it may have changed something. */
+  once?: boolean
+}
+
+/** What a transport reports. What it reports after `close` is ignored. */
 export interface TransportSink {
   /** The server has answered with a stream. */
   open: () => void
@@ -248,7 +280,9 @@ export interface TransportSink {
   /** The server has said that there is no more. */
   end: (reason: 'no-content' | 'ended') => void
   /** The connection is over. */
-  fail: (error: EventSourceError<ConnectionErrorKind>) => void
+  fail: (failure: ConnectionFailure) => void
+  /** Something came, be it a comment: the connection is alive. Messages need not be reported twice. */
+  activity: () => void
   /** The server's `retry:`, in milliseconds. */
   retry: (delay: number) => void
   /** A complete block that had an id but no data. */
@@ -262,14 +296,16 @@ export interface TransportConnection {
   close: () => void
 }
 
-/** Opens one connection. It throws an EventSourceError where none can be. */
+/** Opens one connection. It may report at once, and throws only where it cannot even begin. */
 export type Transport = (request: TransportRequest, sink: TransportSink) => TransportConnection
 
 /** The browser's own EventSource. It sends no headers of yours, hides HTTP errors, and reconnects lost connections itself. */
 export const nativeTransport: Transport = (request, sink) => {
-  if (typeof EventSource === 'undefined')
-    throw new EventSourceError('unsupported', 'There is no EventSource here: use another transport.')
-  const source = openNative(request)
+  if (typeof EventSource === 'undefined') throw new TypeError('There is no EventSource here: use another transport.')
+  const { url, lastEventId, lastEventIdParam, withCredentials } = request
+  const address = new URL(url)
+  if (lastEventId && lastEventIdParam) address.searchParams.set(lastEventIdParam, lastEventId)
+  const source = new EventSource(address, { withCredentials })
   let sawId = false
 
   // A server's event may be named `error` or `open`. It comes to the same listeners, but as a MessageEvent.
@@ -279,9 +315,7 @@ export const nativeTransport: Transport = (request, sink) => {
   source.onerror = (event) => {
     if (event instanceof MessageEvent) return
     if (source.readyState === source.CLOSED)
-      sink.fail(
-        new EventSourceError('refused', 'The browser gave up: the server sent no event stream. See its network log.'),
-      )
+      sink.fail({ kind: 'refused', message: 'The browser was sent no event stream, and does not tell what else.' })
     else sink.retrying()
   }
   const onEvent = (event: Event): void => {
@@ -291,7 +325,7 @@ export const nativeTransport: Transport = (request, sink) => {
     sink.message({
       event: event.type,
       data: event.data as string,
-      id: sawId ? event.lastEventId : request.lastEventId,
+      id: sawId ? event.lastEventId : lastEventId,
     })
   }
   return {
@@ -299,24 +333,6 @@ export const nativeTransport: Transport = (request, sink) => {
     listen: (name) => source.addEventListener(name, onEvent),
     close: () => source.close(),
   }
-}
-
-function openNative({ url, lastEventId, lastEventIdParam, withCredentials }: TransportRequest): EventSource {
-  let source: EventSource
-  try {
-    let target = url
-    if (lastEventId && lastEventIdParam) {
-      const resumed = new URL(url, document.baseURI)
-      resumed.searchParams.set(lastEventIdParam, lastEventId)
-      target = resumed.href
-    }
-    source = new EventSource(target, { withCredentials })
-  } catch (cause) {
-    throw new EventSourceError('invalid-url', `"${url}" is not a URL.`, { cause })
-  }
-  if (/^https?:/.test(source.url)) return source
-  source.close()
-  throw new EventSourceError('invalid-url', `"${url}" is not an http(s) URL.`)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -332,11 +348,14 @@ interface State {
 
 const IDLE: State = { status: 'idle', reason: null, error: null, attempt: 0, retryAt: null }
 
-/** Browsers fire a timer with a longer delay at once. */
-const MAX_DELAY = 2 ** 31 - 1
-
 /** Frames stop while a page is hidden. After this many milliseconds a commit comes without one. */
 const FRAME_TIMEOUT = 250
+
+/** Milliseconds between two looks at the clock. */
+const TICK = 1_000
+
+/** Milliseconds: no server's `retry:` makes us try faster. */
+const LEAST_DELAY = 10
 
 /** What the callers' types come down to: inside, any content and any data will do. */
 interface UntypedOptions extends Omit<EventSourceOptions<DecoderMap, string, string>, 'doneOn'> {
@@ -345,7 +364,13 @@ interface UntypedOptions extends Omit<EventSourceOptions<DecoderMap, string, str
   reduce?: ((content: never, event: never) => unknown) | undefined
 }
 
-type Handler = (event: { event: string; data: unknown; id: string }) => void
+interface UntypedEvent {
+  readonly event: string
+  readonly data: unknown
+  readonly id: string
+}
+
+type Handler = (event: UntypedEvent) => unknown
 
 /**
  * A reactive event stream. It ends with the component, effect scope or store that it is called in.
@@ -359,7 +384,7 @@ export function useEventSource<
 >(
   url: MaybeRefOrGetter<string | URL | null | undefined>,
   options?: EventSourceOptions<Decode, Name, Done> & { initial?: string; reduce?: undefined },
-): UseEventSourceReturn<string, EventsOf<Decode, Name>, Done>
+): UseEventSourceReturn<string, EventsOf<Decode, Name>, EventsOf<Decode, Name | Done>>
 export function useEventSource<
   Content,
   const Decode extends DecoderMap = NoDecoders,
@@ -368,11 +393,11 @@ export function useEventSource<
 >(
   url: MaybeRefOrGetter<string | URL | null | undefined>,
   options: EventSourceOptions<Decode, Name, Done> & Reduction<Content, EventsOf<Decode, Name>>,
-): UseEventSourceReturn<Content, EventsOf<Decode, Name>, Done>
+): UseEventSourceReturn<Content, EventsOf<Decode, Name>, EventsOf<Decode, Name | Done>>
 export function useEventSource(
   url: MaybeRefOrGetter<string | URL | null | undefined>,
   options: UntypedOptions = {},
-): UseEventSourceReturn<unknown, Record<string, unknown>, string> {
+): UseEventSourceReturn<unknown, Record<string, unknown>, Record<string, unknown>> {
   const {
     immediate = false,
     decode = {},
@@ -382,50 +407,74 @@ export function useEventSource(
     limit = Infinity,
     doneOn = 'close',
     retry = {},
+    idleTimeout = 0,
     flush = 'frame',
     withCredentials = false,
     lastEventIdParam = 'lastEventId',
     transport = nativeTransport,
   } = options
-  const { base = 1_000, cap = 30_000, max = 5, stableAfter = 5_000, decide = mayPass } = retry || {}
+  const { base = 1_000, cap = 30_000, max = 5, stableAfter = 5_000, decide } = retry || {}
 
   /** On a server, where pages are only rendered, nothing opens. */
   const inBrowser = typeof document !== 'undefined'
-  const empty = (): unknown => (typeof initial === 'function' ? (initial as () => unknown)() : initial)
+  const initialContent = (): unknown => (typeof initial === 'function' ? (initial as () => unknown)() : initial)
   // A Map, because a server's event may be named `constructor`.
   const decoders = new Map(Object.entries(decode))
   const tracked = new Set(['message', ...decoders.keys(), ...events])
-  const listened = new Set(typeof doneOn === 'string' ? [...tracked, doneOn] : tracked)
+  const names = new Set(tracked)
+  if (typeof doneOn === 'string') names.add(doneOn)
+  if (idleTimeout > 0) names.add('ping')
+  // An entry of its own for each registration: the same function may be registered twice.
   const handlers = new Map<string, Set<{ readonly handler: Handler }>>()
 
-  // One ref for what changes together: nobody can see a new status beside an old reason.
-  const state = shallowRef(IDLE)
-  const content = shallowRef(empty())
-  const last = shallowRef<{ event: string; data: unknown; id: string } | null>(null)
+  // --- What the page sees. User code may run whenever a ref changes or a callback is called, and may call start, stop and clear,
+  // --- or change the URL: whoever goes on afterwards asks first whether the generation is still its own.
+
+  const content = shallowRef(initialContent())
+  const last = shallowRef<UntypedEvent | null>(null)
   const lastEventId = shallowRef('')
+  // One ref for what changes together: nobody sees a new status beside an old reason.
+  const state = shallowRef(IDLE)
+
+  /** The newest state. Read instead of the ref: an effect that calls `start` must not depend on what that changes. */
+  let now = IDLE
+  let committing = false
 
   function change(to: Partial<State>): void {
-    state.value = { ...state.value, ...to }
+    now = { ...now, ...to }
+    showState()
+  }
+
+  /** Not before a commit is whole: a watcher of the content may call `stop`, and what came before has to be seen before `closed`. */
+  function showState(): void {
+    if (!committing) state.value = now
+  }
+
+  /** A ref of one part. It ignores writes: Pinia writes to every ref of a store when it takes over what a server rendered. */
+  function part<Key extends keyof State>(key: Key): Readonly<Ref<State[Key]>> {
+    return customRef(() => ({ get: () => state.value[key], set: () => undefined }))
   }
 
   // --- Events: from the connection to handlers at once, to the refs once a frame
 
   let received = content.value
-  let newest: typeof last.value = null
+  let shown = received
+  let changedInPlace = false
+  let newest: UntypedEvent | null = null
   let id = ''
-  let uncommitted = false
-  let cancelFrame = (): void => undefined
+  let cancelCommit: (() => void) | null = null
 
   function receive(raw: RawEvent): void {
+    const mine = generation
     id = raw.id
-    scheduleCommit()
     const decoder = decoders.get(raw.event)
-    let event: { event: string; data: unknown; id: string }
+    let event: UntypedEvent
     try {
       event = decoder ? { ...raw, data: decoder(raw.data) } : raw
     } catch (cause) {
       report('decode', `The decoder of "${raw.event}" threw.`, cause, raw)
-      if (raw.event === doneOn) finish()
+      commitSoon(mine)
+      if (raw.event === doneOn && mine === generation) finish()
       return
     }
 
@@ -434,52 +483,63 @@ export function useEventSource(
       typeof doneOn === 'function' ? isTracked && guarded(() => doneOn(event as never), false) : raw.event === doneOn
     if (isTracked && !done) append(event, raw)
     if (isTracked || done) newest = event
-    if (flush === 'sync') commit()
+    commitSoon(mine)
     // Before the handlers, so that one of them may start the next stream.
-    if (done) finish()
-    for (const { handler } of [...(handlers.get(raw.event) ?? [])]) guarded(() => handler(event), undefined)
+    if (done && mine === generation) finish()
+    const entries = handlers.get(raw.event)
+    for (const entry of [...(entries ?? [])]) if (entries?.has(entry)) guarded(() => entry.handler(event), undefined)
   }
 
-  function append(event: { event: string; data: unknown; id: string }, raw: RawEvent): void {
-    if (reduce) received = guarded(() => reduce(received as never, event as never), received)
-    else if (raw.event === 'message') received = (received as string) + raw.data
+  function append(event: UntypedEvent, raw: RawEvent): void {
+    const before = received
+    if (reduce) received = guarded(() => reduce(before as never, event as never), before)
+    else if (raw.event === 'message') received = (before as string) + raw.data
+    if (received === before && typeof received === 'object') changedInPlace = true
     // Cutting at twice the limit copies each character once, and not with each event.
     if (typeof received === 'string' && received.length > 2 * limit) received = newestOf(received, limit)
   }
 
-  function scheduleCommit(): void {
-    if (uncommitted) return
-    uncommitted = true
-    const frame = requestAnimationFrame(commit)
-    const timer = setTimeout(commit, FRAME_TIMEOUT)
-    cancelFrame = () => {
-      cancelAnimationFrame(frame)
-      clearTimeout(timer)
+  /** With the next frame; at once if so wished, or if a callback has ended the connection that this came from. */
+  function commitSoon(mine: number): void {
+    if (flush === 'sync' || mine !== generation) commit()
+    else if (!cancelCommit) {
+      const frame = requestAnimationFrame(commit)
+      const timer = setTimeout(commit, FRAME_TIMEOUT)
+      cancelCommit = () => {
+        cancelAnimationFrame(frame)
+        clearTimeout(timer)
+      }
     }
   }
 
+  /** Makes the refs what has been received. A ref that is given what it has changes nothing. */
   function commit(): void {
-    if (!uncommitted) return
-    uncommitted = false
-    cancelFrame()
-    if (typeof received === 'string') received = newestOf(received, limit)
-    if (typeof received === 'object' && received === content.value) triggerRef(content)
-    content.value = received
-    last.value = newest
-    lastEventId.value = id
-  }
-
-  /** To be followed by a commit. */
-  function forgetId(): void {
-    id = ''
-    uncommitted = true
-  }
-
-  function guarded<T>(callback: () => T, otherwise: T): T {
+    cancelCommit?.()
+    cancelCommit = null
+    const outer = committing
+    committing = true
     try {
-      return callback()
+      if (typeof received === 'string') received = newestOf(received, limit)
+      if (changedInPlace && received === shown) triggerRef(content)
+      changedInPlace = false
+      content.value = shown = received
+      last.value = newest
+      lastEventId.value = id
+    } finally {
+      committing = outer
+      showState()
+    }
+  }
+
+  /** Runs a callback of the page's. What it throws, or rejects with, goes to `error`, and never ends the stream. */
+  function guarded<T>(callback: () => T, otherwise: T): T {
+    const failed = (cause: unknown): void => report('handler', 'A handler, reduce or another callback threw.', cause)
+    try {
+      const result = callback()
+      if (result instanceof Promise) result.catch(failed)
+      return result
     } catch (cause) {
-      report('handler', 'A handler, reduce or another callback threw.', cause)
+      failed(cause)
       return otherwise
     }
   }
@@ -491,168 +551,244 @@ export function useEventSource(
   // --- Connections: at most one, and what belongs to an earlier one changes nothing
 
   let connection: TransportConnection | null = null
+  /** Counts what begins and what ends: whoever has an older number has been overtaken. */
   let generation = 0
   /** The page wants a stream: it called `start`, and not `stop` since. */
   let wanted = false
   let disposed = false
-  /** Attempts of our own since the connection was last stable. */
-  let attempts = 0
-  let hint = base
-  let retryTimer: ReturnType<typeof setTimeout> | undefined
+  /** Attempts of our own since the connection was last stable; `attempt` also counts those of the browser. */
+  let ownAttempts = 0
+  let firstDelay = base
+  /** The transport said that it reconnects by itself, and has not connected yet. */
+  let leftToTransport = false
   let stableTimer: ReturnType<typeof setTimeout> | undefined
+  let tick: ReturnType<typeof setTimeout> | undefined
+  /** What is to happen at a time of the clock: the next attempt, or the verdict on a silent connection. */
+  let deadline: { at: number; since: number; act: () => void } | null = null
+  /** What the URL was when it was last looked at, without being tracked by whoever calls `start`. */
+  let known: string | Error | null = null
 
-  function target(): string | null {
-    return toValue(url)?.toString() || null
+  /** The URL, null if there is none, or what its getter threw. */
+  function currentUrl(): string | Error | null {
+    try {
+      return toValue(url)?.toString() || null
+    } catch (cause) {
+      return cause instanceof Error ? cause : new Error(String(cause))
+    }
   }
 
-  /** Whatever was under way is over, and all that it brought is visible. */
-  function disconnect(): void {
-    generation++
-    clearTimeout(retryTimer)
-    clearTimeout(stableTimer)
-    connection?.close()
+  /** Whatever was under way is over, and all that it brought is visible. False if user code, seeing that, has decided anew. */
+  function disconnect(): boolean {
+    const mine = ++generation
+    const ended = connection
     connection = null
+    rest()
+    if (ended) guarded(() => ended.close(), undefined)
     commit()
+    return mine === generation
   }
 
-  function connect(): void {
-    disconnect()
+  function rest(): void {
+    clearTimeout(stableTimer)
+    clearTimeout(tick)
+    deadline = null
+    leftToTransport = false
+  }
+
+  function connect(as: State): void {
+    if (!disconnect()) return
     const mine = generation
     // In a microtask, so that any number of starts, stops and changes of the URL in one tick make one connection.
     queueMicrotask(() => {
-      const to = mine === generation ? target() : null
-      if (to === null) return
-      try {
-        const request = { url: to, lastEventId: id, lastEventIdParam, withCredentials }
-        const opened = transport(request, sinkOf(mine))
-        if (mine !== generation) {
-          opened.close()
-          return
-        }
-        connection = opened
-        for (const name of listened) opened.listen(name)
-      } catch (cause) {
-        if (mine !== generation) return
-        lost(
-          cause instanceof EventSourceError
-            ? (cause as EventSourceError<ConnectionErrorKind>)
-            : new EventSourceError('unsupported', 'The transport could not start.', { cause }),
-        )
-      }
+      if (mine === generation) open()
     })
+    change(as)
+  }
+
+  function open(): void {
+    const mine = generation
+    const address = currentUrl()
+    if (address === null) {
+      change(IDLE)
+      return
+    }
+    if (now.status === 'idle') change({ status: 'connecting' })
+    if (mine !== generation) return
+    const absolute = absoluteUrl(address)
+    if (absolute instanceof Error) {
+      lost({ kind: 'invalid-url', message: 'The URL is not an http(s) URL, or its getter threw.', cause: absolute })
+      return
+    }
+    activity()
+    try {
+      const request = { url: absolute, lastEventId: id, lastEventIdParam, withCredentials }
+      const made = transport(request, sinkOf(mine))
+      if (mine !== generation) {
+        made.close()
+        return
+      }
+      connection = made
+      for (const name of names) made.listen(name)
+    } catch (cause) {
+      if (mine === generation) lost({ kind: 'unsupported', message: 'The transport could not start.', cause })
+    }
   }
 
   function sinkOf(mine: number): TransportSink {
-    const current =
+    const ifCurrent =
       <Args extends unknown[]>(handle: (...args: Args) => void) =>
       (...args: Args): void => {
         if (mine === generation) handle(...args)
       }
     return {
-      open: current(opened),
-      message: current(receive),
-      retrying: current(retrying),
-      end: current((reason) => {
-        forgetId()
-        close('closed', reason)
+      open: ifCurrent(opened),
+      message: ifCurrent((event) => {
+        activity()
+        receive(event)
       }),
-      fail: current(lost),
-      retry: current((delay) => {
-        hint = Math.min(delay, cap)
+      retrying: ifCurrent(() => lost({ kind: 'network', message: 'The connection was lost.' }, true)),
+      end: ifCurrent((reason) => {
+        id = ''
+        close(reason, null)
       }),
-      id: current((value) => {
+      fail: ifCurrent((failure) => lost(failure)),
+      activity: ifCurrent(activity),
+      retry: ifCurrent((delay) => {
+        firstDelay = Math.max(delay, LEAST_DELAY)
+      }),
+      id: ifCurrent((value) => {
         id = value
-        scheduleCommit()
+        commitSoon(mine)
       }),
     }
   }
 
   function opened(): void {
-    clearTimeout(stableTimer)
-    stableTimer = setTimeout(() => {
-      attempts = 0
-      change({ attempt: 0 })
-    }, stableAfter)
-    change({ status: 'open', reason: null, error: null, retryAt: null })
+    rest()
+    activity()
+    if (now.attempt > 0)
+      stableTimer = setTimeout(() => {
+        ownAttempts = 0
+        change({ attempt: 0 })
+      }, stableAfter)
+    change({ status: 'open', reason: null, error: null })
   }
 
-  /** The transport reconnects by itself, and neither says when nor can be told; but it can be closed. */
-  function retrying(): void {
-    const error = new EventSourceError('network', 'The connection was lost.')
-    const answer = decision(error)
-    if (answer !== true) {
-      lost(error, answer)
+  /** The connection is over, unless the transport makes the next one by itself: we leave it to that, try again, or have failed. */
+  function lost(failure: ConnectionFailure, byTransport = false): void {
+    const mine = generation
+    const { kind, message, once = false, ...details } = failure
+    const error = new EventSourceError(kind, message, details)
+    const attempt = now.attempt + 1
+    const mayRetry = decide ? (): boolean | number => decide(error, attempt) : !once && mayPass(error)
+    const answer = retry !== false && (typeof mayRetry === 'function' ? guarded(mayRetry, false) : mayRetry)
+    if (mine !== generation) return
+
+    if (byTransport && answer === true) {
+      rest()
+      leftToTransport = true
+      commit()
+      if (mine === generation) change({ status: 'reconnecting', reason: kind, error, attempt })
       return
     }
-    clearTimeout(stableTimer)
-    commit()
-    change({ status: 'reconnecting', reason: 'network', error, attempt: state.value.attempt + 1, retryAt: null })
-  }
-
-  /** The connection is over: we try again, or it has failed. */
-  function lost(error: EventSourceError<ConnectionErrorKind>, answer: boolean | number = decision(error)): void {
-    disconnect()
-    const reason = error.kind
-    if (answer === false || attempts >= max) {
-      change({ status: 'failed', reason, error, retryAt: null })
+    if (!disconnect()) return
+    if (answer === false || ownAttempts >= max) {
+      change({ status: 'failed', reason: kind, error })
       return
     }
     // Full jitter: clients that lost the same server do not come back to it in one moment.
-    const backoff = error.retryAfter ?? Math.random() * Math.min(cap, hint * 2 ** attempts)
-    const delay = Math.min(answer === true ? backoff : answer, MAX_DELAY)
-    attempts++
-    retryTimer = setTimeout(retryNow, delay)
-    change({ status: 'reconnecting', reason, error, attempt: state.value.attempt + 1, retryAt: Date.now() + delay })
-  }
-
-  function decision(error: EventSourceError<ConnectionErrorKind>): boolean | number {
-    return retry !== false && guarded(() => decide(error, state.value.attempt + 1), false)
+    const backoff = error.retryAfter ?? Math.random() * Math.min(cap, firstDelay * 2 ** Math.min(ownAttempts, 30))
+    // A browser that says it is offline may be wrong: that only lengthens the wait, and the event `online` ends it.
+    const delay = answer === true ? Math.max(backoff, navigator.onLine ? 0 : cap) : answer
+    const retryAt = Date.now() + (Math.max(0, delay) || 0)
+    ownAttempts++
+    actAt(retryAt, retryNow)
+    change({ status: 'reconnecting', reason: kind, error, attempt, retryAt })
   }
 
   function retryNow(): void {
-    change({ retryAt: null })
-    connect()
+    connect({ ...now, retryAt: null })
   }
 
-  function close(status: 'closed' | 'idle', reason: EventSourceReason | null): void {
-    disconnect()
-    change({ status, reason, attempt: 0, retryAt: null })
+  function close(reason: EventSourceReason, error: EventSourceError | null = now.error): void {
+    if (disconnect()) change({ status: 'closed', reason, error, attempt: 0, retryAt: null })
   }
 
   /** The done event came: to reconnect would be to start over. */
   function finish(): void {
-    forgetId()
-    close('closed', 'finished')
+    id = ''
+    close('finished')
   }
+
+  // --- Time: timers stand still while a machine sleeps, and the clock does not. So it is the clock that is asked.
+
+  function actAt(at: number, act: () => void): void {
+    deadline = { at, since: Date.now(), act }
+    look()
+  }
+
+  function look(): void {
+    clearTimeout(tick)
+    if (!deadline) return
+    const time = Date.now()
+    // A clock that was set back would have us wait until it has caught up.
+    if (time < deadline.at && time >= deadline.since) tick = setTimeout(look, Math.min(deadline.at - time, TICK))
+    else {
+      const { act } = deadline
+      deadline = null
+      act()
+    }
+  }
+
+  /** Something was heard of the connection: the verdict on its silence is put off. */
+  function activity(): void {
+    if (idleTimeout <= 0) return
+    const at = Date.now() + idleTimeout
+    if (deadline) deadline.at = at
+    else actAt(at, () => lost({ kind: 'timeout', message: `Nothing came for ${idleTimeout} ms.` }))
+  }
+
+  /** The page is looked at again, came back from the history or from sleep, or the network is back. */
+  function wake({ type }: Event): void {
+    if (type === 'online' && isWaiting()) retryNow()
+    else look()
+  }
+
+  function isWaiting(): boolean {
+    return now.retryAt !== null || leftToTransport
+  }
+
+  // --- What the page does
 
   /** A new stream, with all attempts before it. */
   function begin(): void {
-    attempts = 0
-    hint = base
-    connect()
-    state.value = target() === null ? IDLE : { ...IDLE, status: 'connecting' }
+    ownAttempts = 0
+    firstDelay = base
+    connect(known === null ? IDLE : { ...IDLE, status: 'connecting' })
   }
 
   function start(): void {
     if (disposed || !inBrowser) return
     wanted = true
-    const { status } = state.value
-    if (status === 'reconnecting') retryNow()
-    else if (status !== 'connecting' && status !== 'open') begin()
+    if (isWaiting()) retryNow()
+    else if (!isUnderWay()) begin()
   }
 
   function stop(): void {
     wanted = false
-    const { status } = state.value
-    if (status === 'connecting' || status === 'open' || status === 'reconnecting') close('closed', 'stopped')
-    // Also one that is yet to begin.
+    if (isUnderWay()) close('stopped')
+    // Also what is yet to begin.
     else disconnect()
   }
 
+  function isUnderWay(): boolean {
+    return ['connecting', 'open', 'reconnecting'].includes(now.status)
+  }
+
   function clear(): void {
-    received = empty()
+    received = initialContent()
     newest = null
-    forgetId()
+    id = ''
     commit()
   }
 
@@ -660,30 +796,33 @@ export function useEventSource(
     const entry = { handler }
     const entries = handlers.get(event) ?? new Set()
     handlers.set(event, entries.add(entry))
-    listened.add(event)
+    names.add(event)
     connection?.listen(event)
     const off = (): void => void entries.delete(entry)
     if (getCurrentScope()) onScopeDispose(off)
     return off
   }
 
+  function urlChanged(): void {
+    id = ''
+    if (wanted) begin()
+    else commit()
+  }
+
   if (inBrowser) {
     // At once, because what the old stream still sends is no longer wanted.
-    const changed = (): void => {
-      forgetId()
-      if (wanted) begin()
-      else commit()
-    }
-    watch(target, changed, { flush: 'sync' })
+    watch(() => (known = currentUrl()), urlChanged, { flush: 'sync' })
+    for (const type of WAKING) addEventListener(type, wake)
   }
   if (getCurrentScope())
     onScopeDispose(() => {
       disposed = true
       stop()
-      handlers.clear()
+      for (const entries of handlers.values()) entries.clear()
+      if (inBrowser) for (const type of WAKING) removeEventListener(type, wake)
     })
   if (immediate) {
-    // After the first render, which on a page rendered by a server has to find what the server rendered: `idle`.
+    // After the first render, which on a page that a server rendered has to find what the server rendered: `idle`.
     const mine = generation
     queueMicrotask(() => {
       if (mine === generation) start()
@@ -693,23 +832,37 @@ export function useEventSource(
   return {
     content,
     last,
-    status: toRef(() => state.value.status),
-    reason: toRef(() => state.value.reason),
-    error: toRef(() => state.value.error),
-    attempt: toRef(() => state.value.attempt),
-    retryAt: toRef(() => state.value.retryAt),
+    status: part('status'),
+    reason: part('reason'),
+    error: part('error'),
+    attempt: part('attempt'),
+    retryAt: part('retryAt'),
     lastEventId,
     start,
     stop,
     clear,
-    on: on as UseEventSourceReturn<unknown, Record<string, unknown>, string>['on'],
+    on: on as UseEventSourceReturn<unknown, Record<string, unknown>, Record<string, unknown>>['on'],
+  }
+}
+
+/** What tells that time may have passed unnoticed, or that the network is back. All of them reach the window. */
+const WAKING = ['online', 'pageshow', 'focus', 'visibilitychange', 'resume'] as const
+
+/** The URL as a transport needs it, or why it cannot be one. */
+function absoluteUrl(address: string | Error): string | Error {
+  if (address instanceof Error) return address
+  try {
+    const { href, protocol } = new URL(address, document.baseURI)
+    return /^https?:$/.test(protocol) ? href : new Error(`"${address}" is not an http(s) URL.`)
+  } catch (cause) {
+    return cause as Error
   }
 }
 
 /** What may pass by itself: lost connections, refusals whose cause is hidden, and servers that are busy or broken. */
-function mayPass({ kind, status = 0 }: EventSourceError<ConnectionErrorKind>): boolean {
+function mayPass({ kind, status = 0 }: EventSourceError): boolean {
   if (kind === 'http') return status >= 500 || [408, 425, 429].includes(status)
-  return kind === 'network' || kind === 'refused'
+  return kind === 'network' || kind === 'refused' || kind === 'timeout'
 }
 
 /** The last `limit` characters, and no half of a surrogate pair. */

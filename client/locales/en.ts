@@ -9,6 +9,7 @@ const reason: Record<EventSourceReason, string> = {
   refused: 'refused by the server',
   http: 'refused by the server',
   'content-type': 'the server sent no event stream',
+  timeout: 'the server fell silent',
   'invalid-url': 'the address is not valid',
   unsupported: 'not supported by this browser',
 }
@@ -17,6 +18,7 @@ export const en = {
   title: 'Server-Sent Events for Vue 3',
   tagline: 'One composable to copy into your project, one small Express server, and nothing lost in between.',
   language: '中文',
+  pages: 'Demos',
   status: {
     idle: 'Not started',
     connecting: 'Connecting …',
@@ -37,20 +39,56 @@ export const en = {
     id: 'Id',
     data: 'Data',
   },
+  stream: {
+    start: 'Start',
+    stop: 'Stop',
+    clear: 'Clear',
+    output: 'Output',
+  },
+  push: {
+    content: 'Content',
+    push: 'Push',
+    over: 'Over',
+    token: 'The server asks for its push token:',
+  },
   code: {
     copy: 'Copy',
     copied: 'Copied',
+    client: 'In the page',
+    server: 'On the server',
   },
   timestamps: {
     title: 'Timestamps',
     intro:
       'The server sends the time once a second, thirty times, and then an event named close. Stop and Start goes on where it was; cut the connection, and the browser does the same by itself.',
-    start: 'Start',
-    stop: 'Stop',
-    clear: 'Clear',
-    output: 'Output',
-    client: 'In the page',
-    server: 'On the server',
+  },
+  emitter: {
+    title: 'Emitter',
+    intro:
+      'An emitter is one response and its life. This one sends ten messages, one a second, and may take ten seconds. However it ends, the server hears of it exactly once: also when you press Stop.',
+    ending: 'How it ends',
+    complete: 'complete',
+    fail: 'an error after the third message',
+    hang: 'silence after the third message, until the timeout',
+    log: 'What the server called back',
+  },
+  byHand: {
+    title: 'By hand',
+    intro:
+      'A response that is kept open and lines that are written to it: is that not enough? Push a line. The raw text shows it, but EventSource shows nothing, because an event is data: in front and an empty line behind. Push one that is framed.',
+    framed: 'Push it framed',
+    raw: 'The raw text of the response',
+  },
+  channel: {
+    title: 'Channel',
+    intro:
+      'Everyone who is subscribed to an id gets what is pushed to it, also in another tab. What was pushed before anyone listened is kept. Over ends it for all.',
+    id: 'Id',
+  },
+  reconnect: {
+    title: 'Reconnect',
+    intro:
+      'The server ends every connection after a second, and asks the browser to come back a second later. Each opens with 连接成功. Meanwhile the page pushes a number every 0.4 s: none is missing.',
   },
 }
 

@@ -1,53 +1,91 @@
 import type { Messages } from './en'
 
 export const zhCN: Messages = {
-  title: 'Vue 3 的服务器发送事件（SSE）',
-  tagline: '一个可以直接复制到项目里的组合式函数，一个小巧的 Express 服务端，中间一条消息也不丢。',
+  title: 'Vue 3 服务器发送事件（SSE）',
+  tagline: '一个复制即用的组合式函数，一个小巧的 Express 服务端，消息一条不丢。',
   language: 'English',
+  pages: '演示',
   status: {
     idle: '尚未开始',
     connecting: '正在连接……',
     open: '正在接收',
-    reconnecting: '正在重连，第 {attempt} 次：{reason}',
-    failed: '失败：{reason}',
-    gaveUp: '重试 {attempt} 次后放弃：{reason}',
+    reconnecting: '正在重连（第 {attempt} 次）：{reason}',
+    failed: '连接失败：{reason}',
+    gaveUp: '重连 {attempt} 次后放弃：{reason}',
   },
   reason: {
-    stopped: '已由您中止',
+    stopped: '已手动中止',
     finished: '服务器已发送完毕',
-    'no-content': '服务器没有更多内容',
-    ended: '服务器已结束输出',
+    'no-content': '服务器已无更多内容',
+    ended: '服务器已结束响应',
     network: '连接中断',
     refused: '服务器拒绝了请求',
     http: '服务器拒绝了请求',
     'content-type': '服务器返回的不是事件流',
+    timeout: '服务器长时间没有响应',
     'invalid-url': '地址无效',
-    unsupported: '此浏览器不支持',
+    unsupported: '当前浏览器不支持',
   },
   follow: {
     below: '跳到最新一行',
   },
   events: {
     title: '收到的事件',
-    none: '还没有。请点击“发起调用”。',
+    none: '暂无事件，请点击“发起调用”。',
     time: '时间',
     event: '事件',
-    id: '编号',
+    id: 'ID',
     data: '数据',
   },
-  code: {
-    copy: '复制',
-    copied: '已复制',
-  },
-  timestamps: {
-    title: '时间戳',
-    intro:
-      '服务器每秒发送一次当前时间，共三十次，然后发送名为 close 的事件。中止之后再次发起，会从断开的地方继续；网络中断时，浏览器也会自动这样做。',
+  stream: {
     start: '发起调用',
     stop: '中止输出',
     clear: '清空',
     output: '输出',
-    client: '页面中',
-    server: '服务端',
+  },
+  push: {
+    content: '内容',
+    push: '推送',
+    over: '结束',
+    token: '服务器需要推送令牌：',
+  },
+  code: {
+    copy: '复制',
+    copied: '已复制',
+    client: '客户端代码',
+    server: '服务端代码',
+  },
+  timestamps: {
+    title: '时间戳',
+    intro:
+      '服务器每秒发送一次当前时间，共 30 次，最后发送一个 close 事件。中止后再次发起调用，会从上次的位置继续；连接中断时，浏览器也会自动重连，从断点继续接收。',
+  },
+  emitter: {
+    title: 'Emitter',
+    intro:
+      '一个 emitter 对应一个响应及其完整的生命周期。这里每秒发送一条消息，共十条，最长十秒。无论以哪种方式结束，服务端都会且只会得知一次——点击“中止输出”也不例外。',
+    ending: '结束方式',
+    complete: '正常完成',
+    fail: '第三条消息后出错',
+    hang: '第三条消息后不再发送，直到超时',
+    log: '服务端的回调',
+  },
+  byHand: {
+    title: '手写响应',
+    intro:
+      '保持响应不关闭，往里写一行行文字，这样就够了吗？推送一行试试：原始文本里能看到，EventSource 却什么也不显示，因为一个事件要以 data: 开头、以空行结尾。再推送一条带格式的看看。',
+    framed: '按格式推送',
+    raw: '响应的原始文本',
+  },
+  channel: {
+    title: '频道',
+    intro:
+      '订阅同一个 ID 的所有页面都会收到推送的内容，换一个标签页也一样。还没有人订阅时推送的内容会保留下来。“结束”会结束所有人的订阅。',
+    id: 'ID',
+  },
+  reconnect: {
+    title: '自动重连',
+    intro:
+      '服务器在一秒后断开每个连接，并让浏览器一秒后再来。每次连接都以“连接成功”开头。与此同时，页面每 0.4 秒推送一个数字：一个也不会少。',
   },
 }

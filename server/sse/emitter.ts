@@ -77,6 +77,7 @@ export class SseEmitter {
   readonly #onTimeout: (() => void)[] = []
   readonly #onError: ((error: unknown) => void)[] = []
   readonly #onCompletion: (() => void)[] = []
+  readonly #onDrain: (() => void)[] = []
   #ending: Ending | null = null
   #ended = false
   #timeout: NodeJS.Timeout | undefined
@@ -141,6 +142,11 @@ export class SseEmitter {
     return this.#abort.signal
   }
 
+  /** Whether the client keeps up: false while something waits for it, and when the emitter has ended. See `onDrain`. */
+  get writable(): boolean {
+    return !this.#ended && this.#drain === undefined
+  }
+
   /**
    * Sends one event with one write.
    *
@@ -198,6 +204,11 @@ export class SseEmitter {
     else this.#onCompletion.push(callback)
   }
 
+  /** Called each time that the emitter becomes `writable` again. */
+  onDrain(callback: () => void): void {
+    this.#onDrain.push(callback)
+  }
+
   /** The only way out. `#ending` is set once; callbacks of it may still send; then everything that was started is stopped. */
   #end(ending: Ending): void {
     if (this.#ending !== null) return
@@ -243,6 +254,7 @@ export class SseEmitter {
   #drained = (): void => {
     clearTimeout(this.#drain)
     this.#drain = undefined
+    for (const callback of this.#onDrain) void isolated(callback)
   }
 }
 

@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto'
-import { encode, type SseEvent } from './encode'
+import type { SseEvent } from './encode'
 
 /**
  * `<epoch>:<offset>`: where an event is in its channel, and the `id` that the event carries on the wire.
@@ -52,7 +51,7 @@ export interface Batch {
 }
 
 /** Results may come at once, as from memory, or later, as from a server: always await them. */
-export type Awaitable<T> = T | Promise<T>
+type Awaitable<T> = T | Promise<T>
 
 /** Channels, each a bounded log of frames. Every method but `watch` throws, or rejects with, an EventLogError. */
 export interface EventLog {
@@ -100,14 +99,4 @@ export class EventLogError extends Error {
 export function parsePosition(text: string): { epoch: string; offset: number } | null {
   const [, epoch, offset] = /^([\w-]{1,32}):(0|[1-9]\d{0,15})$/.exec(text) ?? []
   return epoch === undefined ? null : { epoch, offset: Number(offset) }
-}
-
-/** Whether an epoch that keeps the events `oldest` to `top`, or none with `oldest` above `top`, can continue a cursor. */
-export function gapOf(offset: number, oldest: number, top: number): GapReason | null {
-  if (offset > top) return 'ahead'
-  return offset < oldest - 1 ? 'trimmed' : null
-}
-
-export function newEpoch(): string {
-  return randomBytes(9).toString('base64url')
 }

@@ -1,0 +1,43 @@
+/** For tests: a transport whose connections do what the test says. */
+import type { Transport, TransportRequest, TransportSink } from './useEventSource'
+
+export interface ScriptedConnection {
+  readonly request: TransportRequest
+  readonly sink: TransportSink
+  /** What was listened to, in order. */
+  readonly names: string[]
+  closed: boolean
+}
+
+export class ScriptedTransport {
+  readonly connections: ScriptedConnection[] = []
+
+  readonly transport: Transport = (request, sink) => {
+    const connection: ScriptedConnection = { request, sink, names: [], closed: false }
+    this.connections.push(connection)
+    return {
+      listen: (name) => connection.names.push(name),
+      close: () => {
+        connection.closed = true
+      },
+    }
+  }
+
+  get newest(): ScriptedConnection {
+    const connection = this.connections.at(-1)
+    if (!connection) throw new Error('No connection was made.')
+    return connection
+  }
+
+  get live(): ScriptedConnection[] {
+    return this.connections.filter(({ closed }) => !closed)
+  }
+
+  say(data: string, id = '', event = 'message'): void {
+    this.newest.sink.message({ event, data, id })
+  }
+
+  refuse(): void {
+    this.newest.sink.fail({ kind: 'refused', message: 'Refused.' })
+  }
+}

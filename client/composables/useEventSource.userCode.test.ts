@@ -1,0 +1,364 @@
+/** Callbacks, watchers and getters of the page may do anything, at any moment: what the page last said is what holds. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { effectScope, nextTick, ref, watch, watchEffect, type EffectScope } from 'vue'
+import { ScriptedTransport } from './scriptedTransport'
+import { useEventSource, type Transport } from './useEventSource'
+
+let script: ScriptedTransport
+let transport: Transport
+let scope: EffectScope
+
+const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(60_000)
+const urls = (): string[] => script.live.map(({ request }) => new URL(request.url).pathname)
+
+/** `useEventSource` in a scope of its own, started and open. The callbacks of its options may use `stream` by then. */
+async function opened<T extends { start: () => void }>(create: () => T): Promise<T> {
+  const stream = scope.run(create)
+  if (!stream) throw new Error('The scope is over.')
+  stream.start()
+  await Promise.resolve()
+  script.newest.sink.open()
+  return stream
+}
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  vi.spyOn(Math, 'random').mockReturnValue(1)
+  script = new ScriptedTransport()
+  transport = script.transport
+  scope = effectScope()
+})
+
+afterEach(() => {
+  scope.stop()
+  expect(script.live).toEqual([])
+  expect(vi.getTimerCount()).toBe(0)
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+describe('stop, called while an event is taken in, loses nothing of it', () => {
+  it.each(['decode', 'reduce', 'doneOn', 'on'] as const)('by %s', async (where) => {
+    const stopIn = (place: typeof where): void => {
+      if (place === where) stream.stop()
+    }
+    const stream = await opened(() =>
+      useEventSource('/sse', {
+        transport,
+        decode: {
+          message: (raw: string) => {
+            stopIn('decode')
+            return raw
+          },
+        },
+        doneOn: () => {
+          stopIn('doneOn')
+          return false
+        },
+        initial: '',
+        reduce: (text, { data }) => {
+          stopIn('reduce')
+          return text + data
+        },
+      }),
+    )
+    const heard: string[] = []
+    stream.on('message', ({ data }) => {
+      stopIn('on')
+      heard.push(data)
+    })
+    script.say('a', '1')
+    expect([stream.status.value, stream.reason.value]).toEqual(['closed', 'stopped'])
+    expect([stream.content.value, stream.last.value?.data, stream.lastEventId.value, heard]).toEqual([
+      'a',
+      'a',
+      '1',
+      ['a'],
+    ])
+  })
+
+  it('and a predicate that stops and says done has stopped', async () => {
+    const stream = await opened(() =>
+      useEventSource('/sse', {
+        transport,
+        doneOn: () => {
+          stream.stop()
+          return true
+        },
+      }),
+    )
+    script.say('a', '1')
+    expect([stream.reason.value, stream.lastEventId.value]).toEqual(['stopped', '1'])
+  })
+})
+
+it('clear, called by reduce, leaves what reduce returns', async () => {
+  const stream = await opened(() =>
+    useEventSource('/sse', {
+      transport,
+      initial: '',
+      reduce: (text, { data }) => {
+        if (data === 'b') stream.clear()
+        return data === 'b' ? data : text + data
+      },
+    }),
+  )
+  script.say('a')
+  script.say('b')
+  vi.advanceTimersByTime(250)
+  expect([stream.content.value, stream.last.value?.data]).toEqual(['b', 'b'])
+})
+
+describe('an effect that calls start', () => {
+  it('does not run again for what start changes: the stream does not reopen after it was done', async () => {
+    const enabled = ref(true)
+    const stream = scope.run(() => useEventSource('/sse', { transport }))
+    scope.run(() =>
+      watchEffect(() => {
+        if (enabled.value) stream?.start()
+        else stream?.stop()
+      }),
+    )
+    await Promise.resolve()
+    script.newest.sink.open()
+    await nextTick()
+    script.say('', '', 'close')
+    await nextTick()
+    await settle()
+    expect([stream?.status.value, script.connections.length]).toEqual(['closed', 1])
+  })
+
+  it('keeps the wait before the next attempt, and a failure', async () => {
+    const stream = scope.run(() => useEventSource('/sse', { transport, retry: { max: 1 } }))
+    scope.run(() => watchEffect(() => stream?.start()))
+    await Promise.resolve()
+    script.refuse()
+    await nextTick()
+    expect([script.connections.length, stream?.retryAt.value]).toEqual([1, Date.now() + 1_000])
+    await vi.advanceTimersByTimeAsync(1_000)
+    script.refuse()
+    await nextTick()
+    await settle()
+    expect([stream?.status.value, script.connections.length]).toEqual(['failed', 2])
+  })
+})
+
+describe('decide', () => {
+  it.each([true, false, 500])('that stops has stopped, whatever it answers: %s', async (answer) => {
+    const stream = await opened(() =>
+      useEventSource('/sse', {
+        transport,
+        retry: {
+          decide: () => {
+            stream.stop()
+            return answer
+          },
+        },
+      }),
+    )
+    script.refuse()
+    await settle()
+    expect([stream.status.value, stream.reason.value, urls()]).toEqual(['closed', 'stopped', []])
+    stream.start()
+    await Promise.resolve()
+    script.newest.sink.retrying()
+    await settle()
+    expect([stream.status.value, urls()]).toEqual(['closed', []])
+  })
+
+  it.each([true, false])('that changes the URL has begun a new stream, whatever it answers: %s', async (answer) => {
+    const url = ref('/old')
+    const stream = await opened(() =>
+      useEventSource(url, {
+        transport,
+        retry: {
+          decide: () => {
+            url.value = '/new'
+            return answer
+          },
+        },
+      }),
+    )
+    script.refuse()
+    await vi.advanceTimersByTimeAsync(100)
+    expect([stream.status.value, urls()]).toEqual(['connecting', ['/new']])
+  })
+})
+
+describe('a sync watcher', () => {
+  it('of the content that stops sees all of the event before it sees `closed`', async () => {
+    const stream = await opened(() => useEventSource('/sse', { transport }))
+    const seen: unknown[] = []
+    scope.run(() => {
+      watch(stream.content, stream.stop, { flush: 'sync' })
+      watch(
+        stream.status,
+        (status) => seen.push([status, stream.content.value, stream.last.value?.data, stream.lastEventId.value]),
+        { flush: 'sync' },
+      )
+    })
+    script.say('a', '1')
+    vi.advanceTimersByTime(250)
+    expect(seen).toEqual([['closed', 'a', 'a', '1']])
+  })
+
+  it.each(['lost', 'left to the browser', 'replaced'])(
+    'of the content that stops while the connection is %s has stopped',
+    async (how) => {
+      const url = ref('/a')
+      const stream = await opened(() => useEventSource(url, { transport }))
+      scope.run(() => watch(stream.content, stream.stop, { flush: 'sync' }))
+      script.say('enough')
+      if (how === 'lost') script.refuse()
+      else if (how === 'replaced') url.value = '/b'
+      else script.newest.sink.retrying()
+      await settle()
+      expect([stream.status.value, urls()]).toEqual(['closed', []])
+    },
+  )
+
+  it('of the content that changes the URL when the connection is lost has begun a new stream', async () => {
+    const url = ref('/a')
+    const stream = await opened(() => useEventSource(url, { transport }))
+    scope.run(() => watch(stream.content, () => (url.value = '/b'), { flush: 'sync' }))
+    script.say('enough')
+    script.refuse()
+    await Promise.resolve()
+    expect([stream.status.value, urls()]).toEqual(['connecting', ['/b']])
+  })
+
+  it('of retryAt that stops just before the attempt has stopped', async () => {
+    const stream = await opened(() => useEventSource('/sse', { transport }))
+    script.refuse()
+    scope.run(() => watch(stream.retryAt, stream.stop, { flush: 'sync' }))
+    await settle()
+    expect([stream.status.value, urls()]).toEqual(['closed', []])
+  })
+
+  it.each(['frame', 'sync'] as const)(
+    'of `last` that changes the URL on the done event gets it, flush %s',
+    async (flush) => {
+      const url = ref('/a')
+      const stream = await opened(() => useEventSource(url, { transport, flush }))
+      scope.run(() =>
+        watch(
+          stream.last,
+          (event) => {
+            if (event?.event === 'close') url.value = '/b'
+          },
+          { flush: 'sync' },
+        ),
+      )
+      script.say('', '', 'close')
+      await Promise.resolve()
+      expect([stream.status.value, urls()]).toEqual(['connecting', ['/b']])
+    },
+  )
+})
+
+describe('handlers', () => {
+  it('are not called after another one has removed them, by ending their component or the stream', async () => {
+    const stream = await opened(() => useEventSource('/sse', { transport }))
+    const child = effectScope(true)
+    const heard: string[] = []
+    stream.on('message', () => child.stop())
+    child.run(() => stream.on('message', () => heard.push('after unmount')))
+    stream.on('message', () => scope.stop())
+    stream.on('message', () => heard.push('after the end'))
+    script.say('a')
+    expect(heard).toEqual([])
+  })
+
+  it('that are async may reject: it goes to error', async () => {
+    const stream = await opened(() => useEventSource('/sse', { transport }))
+    const cause = new Error('mine')
+    stream.on('message', () => Promise.reject(cause))
+    script.say('a')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(stream.error.value).toMatchObject({ kind: 'handler', cause })
+  })
+})
+
+describe('a URL getter', () => {
+  it('that throws at start has failed, with the cause', async () => {
+    const cause = new Error('no token')
+    const stream = scope.run(() =>
+      useEventSource(
+        () => {
+          throw cause
+        },
+        { transport },
+      ),
+    )
+    stream?.start()
+    await Promise.resolve()
+    expect(stream?.status.value).toBe('failed')
+    expect(stream?.error.value).toMatchObject({ kind: 'invalid-url', cause })
+  })
+
+  it('that begins to throw while open closes the connection, and opens the next one when it stops throwing', async () => {
+    const user = ref<{ name: string } | null>({ name: 'a' })
+    const stream = await opened(() => useEventSource(() => `/${(user.value as { name: string }).name}`, { transport }))
+    user.value = null
+    await Promise.resolve()
+    expect([stream.status.value, urls()]).toEqual(['failed', []])
+    user.value = { name: 'b' }
+    await Promise.resolve()
+    expect([stream.status.value, urls()]).toEqual(['connecting', ['/b']])
+  })
+
+  it('that is not reactive is asked again for every connection, and may have none', async () => {
+    let token: string | null = null
+    const stream = scope.run(() => useEventSource(() => token, { transport }))
+    token = '/one'
+    stream?.start()
+    await Promise.resolve()
+    expect([stream?.status.value, urls()]).toEqual(['connecting', ['/one']])
+    token = '/two'
+    script.refuse()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(urls()).toEqual(['/two'])
+    token = null
+    script.refuse()
+    await settle()
+    expect([stream?.status.value, urls()]).toEqual(['idle', []])
+  })
+})
+
+describe('a transport that throws', () => {
+  const rude: Transport = (request, sink) => ({
+    ...transport(request, sink),
+    close: () => {
+      script.newest.closed = true
+      throw new Error('close')
+    },
+  })
+
+  it('when it is closed cannot keep the stream from ending, nor the next one from beginning', async () => {
+    const stream = await opened(() => useEventSource('/sse', { transport: rude }))
+    script.say('a')
+    stream.stop()
+    expect([stream.status.value, stream.content.value]).toEqual(['closed', 'a'])
+    stream.start()
+    await Promise.resolve()
+    script.say('b')
+    script.say('', '', 'close')
+    expect([stream.status.value, stream.reason.value, stream.content.value]).toEqual(['closed', 'finished', 'ab'])
+  })
+})
+
+describe('what is returned', () => {
+  it('can be written to without an error and without effect, as Pinia does to the refs of a store', async () => {
+    const stream = await opened(() => useEventSource('/sse', { transport }))
+    const { status } = stream as unknown as { status: { value: string } }
+    status.value = 'idle'
+    expect(stream.status.value).toBe('open')
+  })
+
+  it('tells the truth after the end of its scope, to those who kept it', async () => {
+    const stream = await opened(() => useEventSource('/sse', { transport }))
+    expect(stream.status.value).toBe('open')
+    scope.stop()
+    expect([stream.status.value, stream.reason.value]).toEqual(['closed', 'stopped'])
+  })
+})

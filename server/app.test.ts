@@ -1,0 +1,206 @@
+import express, { Router } from 'express'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createApp, type AppOptions } from './app'
+import type { Page } from './page'
+import { Hub } from './sse/hub'
+import { MemoryEventLog } from './sse/memoryEventLog'
+import { Streams } from './sse/streams'
+import { Client, request, serve } from './testing'
+
+/** Serves the application, and gives back its streams and what asks it. */
+async function app({ streams = new Streams(), ...options }: Partial<AppOptions> = {}) {
+  const log = new MemoryEventLog()
+  onTestFinished(() => log.close())
+  const timestamps = { count: 3, interval: 60_000 }
+  const port = await serve(createApp({ streams, hub: new Hub(log), timestamps, ...options }))
+  const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
+    fetch(`http://127.0.0.1:${port}${path}`, init)
+  return { streams, port, ask }
+}
+
+const pageOf = (handler: Page['handler'], inlineStyles = false): Page => ({
+  handler,
+  inlineStyles,
+  close: () => Promise.resolve(),
+})
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+describe('the security headers', () => {
+  it('come with every answer, also with a stream and with an error', async () => {
+    const { ask } = await app()
+    for (const path of ['/healthz', '/sse', '/nowhere']) {
+      const { headers, body } = await ask(path)
+      await body?.cancel()
+      expect(Object.fromEntries(headers)).toMatchObject({
+        'content-security-policy':
+          "default-src 'self';style-src 'self';img-src 'self' data:;object-src 'none';base-uri 'none';" +
+          "form-action 'self';frame-ancestors 'none'",
+        'x-content-type-options': 'nosniff',
+        'x-frame-options': 'SAMEORIGIN',
+        'referrer-policy': 'no-referrer',
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-resource-policy': 'same-origin',
+      })
+    }
+  })
+
+  it('do not tell what serves, nor ask for TLS, nor open the API to other origins', async () => {
+    const { ask } = await app()
+    const { headers } = await ask('/healthz', { headers: { Origin: 'https://elsewhere.example' } })
+    for (const name of ['x-powered-by', 'server', 'strict-transport-security', 'access-control-allow-origin']) {
+      expect(headers.has(name), name).toBe(false)
+    }
+    expect(headers.get('content-security-policy')).not.toContain('upgrade-insecure-requests')
+  })
+
+  it('allow inline styles, and inline scripts never, for a page that says it has them', async () => {
+    const { ask } = await app({ page: pageOf((_req, res) => void res.send('page'), true) })
+    const policy = (await ask('/')).headers.get('content-security-policy')
+    expect(policy).toContain("style-src 'self' 'unsafe-inline';")
+    expect(policy?.split('unsafe-inline')).toHaveLength(2)
+  })
+})
+
+describe('GET /healthz', () => {
+  it('counts the streams that are open now', async () => {
+    const { ask, streams, port } = await app()
+    const uptime = expect.any(Number) as number
+    const health = async (): Promise<unknown> => (await ask('/healthz')).json()
+    expect(await health()).toEqual({ status: 'ok', streams: 0, channels: 0, uptime })
+
+    const clients = [new Client(port, request('GET', '/sse')), new Client(port, request('GET', '/sse'))]
+    for (const client of clients) await client.until(/data: /)
+    expect(await health()).toMatchObject({ streams: 2 })
+
+    clients[0]?.socket.destroy()
+    await vi.waitFor(() => expect(streams.size).toBe(1))
+    expect(await health()).toMatchObject({ streams: 1 })
+  })
+})
+
+describe('an unknown path', () => {
+  const json = { error: { code: 'not-found', message: 'There is nothing at /nowhere/at%20all.' } }
+
+  it.each(['*/*', 'application/json', 'text/event-stream', 'application/json, text/html;q=0.5'])(
+    'is a JSON 404 for a client that accepts %s',
+    async (Accept) => {
+      const answer = await (await app()).ask('/nowhere/at%20all?secret=1', { headers: { Accept } })
+      expect(answer.status).toBe(404)
+      expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8')
+      expect(await answer.json()).toEqual(json)
+    },
+  )
+
+  it('is an HTML 404 for a browser, with nothing of the request in it', async () => {
+    const Accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
+    const answer = await (await app()).ask('/<script>', { headers: { Accept } })
+    expect(answer.status).toBe(404)
+    expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(await answer.text()).toMatch(/^<!doctype html>(?!.*script)/i)
+  })
+
+  it.each(['POST', 'PUT', 'DELETE'])('is what %s of a stream is', async (method) => {
+    const { ask, streams } = await app()
+    expect((await ask('/sse', { method })).status).toBe(404)
+    expect(streams.size).toBe(0)
+  })
+
+  it('is one that the page does not have either', async () => {
+    const { ask } = await app({ page: pageOf(express.static(import.meta.dirname)) })
+    expect((await ask('/settings.ts')).status).toBe(200)
+    expect((await ask('/nowhere')).status).toBe(404)
+  })
+})
+
+describe('an error', () => {
+  const json = (received: string): unknown => JSON.parse(received.slice(received.indexOf('\r\n\r\n')))
+
+  it.each(['/%', '/%E0%A4%A', '/%ff'])('is a JSON 400, without a stack, for the malformed path %s', async (path) => {
+    const reported = vi.spyOn(console, 'error')
+    const { port } = await app({ page: pageOf(Router().get('/:name', (_req, res) => void res.send('page'))) })
+    const received = await new Client(port, request('GET', path, { Connection: 'close' })).toEnd()
+    expect(received).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+    expect(received).toContain('\r\nContent-Type: application/json; charset=utf-8\r\n')
+    const message = `The request cannot be read: Failed to decode param '${path.slice(1)}'.`
+    expect(json(received)).toEqual({ error: { code: 'request', message } })
+    expect(reported).not.toHaveBeenCalled()
+  })
+
+  it.each(['/%', '/%E0%A4%A', '/sse/%', '/assets/%', '//', '/\\..\\', '/..%2f..%2fpackage.json'])(
+    'is a JSON 404, without a stack, for the path %s, of which nothing is decoded',
+    async (path) => {
+      const { port } = await app({ page: pageOf(express.static(import.meta.dirname)) })
+      const received = await new Client(port, request('GET', path, { Connection: 'close' })).toEnd()
+      expect(received).toMatch(/^HTTP\/1\.1 404 Not Found\r\n/)
+      expect(json(received)).toMatchObject({ error: { code: 'not-found' } })
+      expect(received).not.toMatch(/node_modules|\.ts:\d+/)
+    },
+  )
+
+  it('is a JSON 400, without a stack, for a body that cannot be parsed', async () => {
+    const { ask } = await app()
+    const headers = { 'Content-Type': 'application/json' }
+    const answer = await ask('/sse/push', { method: 'POST', headers, body: '{"id":' })
+    expect(answer.status).toBe(400)
+    const text = await answer.text()
+    expect(JSON.parse(text)).toMatchObject({ error: { code: 'request' } })
+    expect(text).not.toMatch(/node_modules|\.js:\d+/)
+  })
+
+  it.each([
+    new Error('password 123'),
+    'password 123',
+    Object.assign(new Error('password 123'), { status: 501 }),
+    { status: 400, message: 'password 123' },
+  ])('that is a bug (%s) goes to the console, and to the client as a JSON 500 that does not tell it', async (error) => {
+    const reported = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    const page = pageOf((_req, _res, next) => next(error))
+    const answer = await (await app({ page })).ask('/')
+    expect(answer.status).toBe(500)
+    expect(await answer.text()).toBe(
+      '{"error":{"code":"internal","message":"The server failed to answer. It wrote down why."}}',
+    )
+    expect(reported).toHaveBeenCalledExactlyOnceWith(error)
+  })
+
+  it('in the middle of an answer cuts it off, and says nothing into it', async () => {
+    const page = pageOf((_req, res, next) => {
+      res.write('half of it', () => next(new Error('password 123')))
+    })
+    const { port } = await app({ page })
+    const received = await new Client(port, request('GET')).toEnd()
+    expect(received).toMatch(/\r\n\r\na\r\nhalf of it\r\n$/)
+  })
+})
+
+describe('a stream that cannot be opened', () => {
+  it.each([
+    ['total', { total: 1 }, '1 streams are open: try again later.'],
+    ['address', { perAddress: 1 }, '1 streams are open from your address: close one, or wait.'],
+  ])('is a JSON 503 with Retry-After at the limit (%s)', async (kind, limits, message) => {
+    const { ask, port } = await app({ streams: new Streams(limits) })
+    await new Client(port, request('GET', '/sse')).until(/data: /)
+
+    const answer = await ask('/sse')
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('retry-after')).toBe('30')
+    expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8')
+    expect(await answer.json()).toEqual({ error: { code: `capacity-${kind}`, message } })
+  })
+
+  it('is a JSON 400 when it was pipelined behind another, and the other is well', async () => {
+    const { port, streams } = await app()
+    const client = new Client(port, request('GET', '/sse').repeat(2))
+    await client.until(/data: /)
+    expect(streams.size).toBe(1)
+
+    // The answer has to wait for its turn.
+    await streams.end(0)
+    const [, second] = (await client.toEnd()).split('\r\n0\r\n\r\n')
+    expect(second).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+    expect(second).toContain('{"error":{"code":"pipelined","message":"A stream needs a connection of its own')
+  })
+})

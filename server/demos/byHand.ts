@@ -1,0 +1,57 @@
+import { Router, type RequestHandler, type Response } from 'express'
+import { byHandPaths } from '../../shared/demos/byHand'
+import { HttpError } from '../httpError'
+import { contentParam, idParam } from '../params'
+import type { Streams } from '../sse/streams'
+
+export interface ByHandOptions {
+  /** Milliseconds until a subscription is over. @default 30_000 */
+  timeout?: number
+  maxContentBytes: number
+  maxUnsentBytes: number
+}
+
+/**
+ * The idea of a channel by hand: a response that is kept open, and lines that are written to it.
+ *
+ * It says `text/event-stream`, but its lines have no fields: curl shows them all, and EventSource takes each for a field that it
+ * does not know, and shows none. It is what the framing of an event is for. Pushing `data: x` and two line feeds is an event.
+ */
+export function byHand(streams: Streams, guard: RequestHandler, options: ByHandOptions): Router {
+  const { timeout = 30_000, maxContentBytes, maxUnsentBytes } = options
+  const subscribers = new Map<string, Response>()
+
+  /** The subscriber of an id. A second one takes the place of the first, which hears nothing more. */
+  function subscriber(id: string): Response {
+    const res = subscribers.get(id)
+    if (!res) throw new HttpError(404, 'no-subscriber', `Nobody is subscribed to ${id}: subscribe first.`)
+    return res
+  }
+
+  return Router()
+    .get(byHandPaths.subscribe, (req, res) => {
+      const id = idParam(req)
+      if (res.socket === null) throw new HttpError(400, 'pipelined', 'A stream needs a connection of its own.')
+      streams.admit(req, res)
+      const timer = setTimeout(() => res.end(), timeout)
+      res.once('close', () => {
+        clearTimeout(timer)
+        if (subscribers.get(id) === res) subscribers.delete(id)
+      })
+      subscribers.set(id, res)
+      res.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-cache, no-transform' })
+      res.write('订阅成功\n')
+    })
+    .all(byHandPaths.push, guard, (req, res) => {
+      const waiting = subscriber(idParam(req))
+      const line = `${contentParam(req, maxContentBytes)}\n`
+      // By hand, too: what a client does not read waits in memory.
+      if (waiting.writableLength + Buffer.byteLength(line) > maxUnsentBytes) waiting.destroy()
+      else waiting.write(line)
+      res.type('text').send('pushed!\n')
+    })
+    .all(byHandPaths.over, guard, (req, res) => {
+      subscriber(idParam(req)).end('over\n')
+      res.type('text').send('over!\n')
+    })
+}

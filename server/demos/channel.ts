@@ -1,0 +1,55 @@
+import { Router, type Request, type RequestHandler, type Response } from 'express'
+import { channelPaths, greeting } from '../../shared/demos/channel'
+import { HttpError } from '../httpError'
+import { contentParam, idParam, integerParam, param } from '../params'
+import type { Hub } from '../sse/hub'
+import type { Streams } from '../sse/streams'
+
+export interface ChannelOptions {
+  /** The most bytes of a pushed content. */
+  maxContentBytes: number
+}
+
+const HOUR = 3_600_000
+
+/** Channels over the hub: subscribe, push, over. `guard` stands before what changes something. */
+export function channel(
+  streams: Streams,
+  hub: Hub,
+  guard: RequestHandler,
+  { maxContentBytes }: ChannelOptions,
+): Router {
+  return Router()
+    .get(channelPaths.subscribe, async (req, res) => {
+      const id = idParam(req)
+      const timeout = integerParam(req, 'timeout', 0, 100, HOUR)
+      const from = param(req, 'from') === 'now' ? 'now' : 'oldest'
+      const after = req.get('Last-Event-ID') ?? param(req, 'lastEventId')
+
+      if ((await hub.resume(id, after)) === 'finished') {
+        res.status(204).end()
+        return
+      }
+      // A timeout that was asked for is there to show how the browser reconnects: soon.
+      const emitter = streams.open(req, res, timeout ? { timeout, retry: 1_000 } : { timeout: HOUR })
+      await hub.subscribe(id, emitter, { after, from, greeting })
+    })
+    .all(channelPaths.push, guard, async (req, res) => {
+      const id = idParam(req)
+      const position = await hub.publish(id, { data: contentParam(req, maxContentBytes) })
+      answer(req, res, 'pushed!', position)
+    })
+    .all(channelPaths.over, guard, async (req, res) => {
+      const id = idParam(req)
+      const position = await hub.over(id)
+      if (position === null)
+        throw new HttpError(404, 'no-channel', `There is no channel ${id}: subscribe or push first.`)
+      answer(req, res, 'over!', position)
+    })
+}
+
+/** Words for a person, the position for a program that asks for JSON. */
+function answer(req: Request, res: Response, words: string, position: string): void {
+  if (req.accepts(['text', 'json']) === 'json') res.json({ position })
+  else res.type('text').send(`${words}\n`)
+}

@@ -1,0 +1,99 @@
+import { Router, type Request, type Response } from 'express'
+import {
+  emitterLogPath,
+  emitterPath,
+  failureEvent,
+  timeoutEvent,
+  type EmitterCallback,
+} from '../../shared/demos/emitter'
+import { integerParam, param } from '../params'
+import { SseEmitterError } from '../sse/emitter'
+import type { Hub } from '../sse/hub'
+import type { Streams } from '../sse/streams'
+import { cursorOf, reached, timestamp } from './run'
+
+export interface EmitterOptions {
+  /** Milliseconds between two events. @default 1_000 */
+  interval?: number
+  /** Milliseconds after which the emitter times out. @default 10_000 */
+  timeout?: number
+}
+
+/** The log's channel. No channel of the demo's users can have this name. */
+const LOG = '#emitters'
+
+const COUNT = 10
+const CLOSING = COUNT + 1
+
+/**
+ * `GET /springSSE`: ten events, one a second, from an emitter that times out after ten seconds.
+ *
+ * `?fail=3` fails after the third event, and `?hang=3` sends no more after it until the timeout. `GET /springSSE/log` is a
+ * stream of what all the emitters called back.
+ */
+export function emitterDemo(
+  streams: Streams,
+  hub: Hub,
+  { interval = 1_000, timeout = 10_000 }: EmitterOptions = {},
+): Router {
+  const log = (callback: EmitterCallback): void => {
+    // A line that finds no room in the log is missing from it, and nothing else is.
+    hub.publish(LOG, { event: 'callback', data: JSON.stringify(callback) }).catch(() => undefined)
+  }
+
+  async function stream(req: Request, res: Response): Promise<void> {
+    const fail = integerParam(req, 'fail', COUNT, 0, COUNT)
+    const hang = integerParam(req, 'hang', COUNT, 0, COUNT)
+    const name = runName(req)
+    const { run, after } = cursorOf(req, CLOSING)
+    if (after === CLOSING) {
+      res.status(204).end()
+      return
+    }
+
+    const say = (callback: EmitterCallback['callback'], detail = ''): void => log({ run: name, callback, detail })
+    const goodbye = (): void => {
+      emitter.send({ id: `${run}:${CLOSING}`, event: 'close', data: 'Connection closed by server' })
+    }
+    const emitter = streams.open(req, res, { timeout: Math.max(1, run + timeout - Date.now()) })
+    say('opened')
+    emitter.onTimeout(() => {
+      say('onTimeout')
+      emitter.send({ event: timeoutEvent, data: `Timed out after ${timeout / 1_000} s` })
+      goodbye()
+    })
+    emitter.onError((error) => {
+      say('onError', error instanceof SseEmitterError ? error.kind : 'failed')
+      // What went wrong inside is not the client's to know.
+      emitter.send({ event: failureEvent, data: 'The server failed' })
+      goodbye()
+    })
+    emitter.onCompletion(() => say('onCompletion'))
+
+    for (let n = after + 1; n <= COUNT; n++) {
+      const due = run + (n - 1) * interval
+      if (!(await reached(due, emitter.signal)) || n > hang) return
+      if (n > fail) {
+        emitter.completeWithError(new Error('This is what ?fail= asked for.'))
+        return
+      }
+      emitter.send({ id: `${run}:${n}`, data: `[${timestamp(due)}] Data #${n - 1}` })
+    }
+    goodbye()
+    emitter.complete()
+  }
+
+  return Router()
+    .get(emitterPath, stream)
+    .get(emitterLogPath, async (req, res) => {
+      const after = req.get('Last-Event-ID') ?? param(req, 'lastEventId')
+      await hub.resume(LOG, after)
+      await hub.subscribe(LOG, streams.open(req, res), { after, from: 'now' })
+    })
+}
+
+/** What the client calls its stream in the log: a few harmless characters. */
+function runName(req: Request): string {
+  const name = param(req, 'run') ?? ''
+  return /^[\w-]{1,36}$/.test(name) ? name : ''
+}

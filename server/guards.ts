@@ -1,0 +1,82 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { isIP } from 'node:net'
+import type { RequestHandler } from 'express'
+import { rateLimit } from 'express-rate-limit'
+import { HttpError } from './httpError'
+
+/**
+ * Refuses a `Host` that is not served. A page of another site could otherwise let its own name point to this address, and would
+ * then be of the same origin (DNS rebinding). That takes a name: addresses are always served.
+ */
+export function servedHosts(names: readonly string[]): RequestHandler {
+  const served = new Set(['localhost', ...names.map((name) => name.toLowerCase())])
+  return (req, _res, next) => {
+    const host = (req.headers.host ?? '').toLowerCase()
+    const name = host.startsWith('[') ? host.slice(1, host.indexOf(']')) : host.replace(/:\d*$/, '')
+    if (isIP(name) === 0 && !served.has(name))
+      throw new HttpError(421, 'host', 'This Host is not served here: add its name to ALLOWED_HOSTS.')
+    next()
+  }
+}
+
+/**
+ * Refuses what another site's page makes a browser send, also one of the same machine on another port, which is `same-site`.
+ * Browsers set the header and let no page change it; a request without it is no page's.
+ */
+export const sameOrigin: RequestHandler = (req, _res, next) => {
+  const site = req.get('Sec-Fetch-Site') ?? 'none'
+  if (site !== 'same-origin' && site !== 'none')
+    throw new HttpError(403, 'cross-site', 'Only pages of this server, curl and the address bar may do this.')
+  next()
+}
+
+/** Routes that change something answer GET, so that people can try them in the address bar, and POST. A HEAD must not change anything. */
+export const getOrPost: RequestHandler = (req, _res, next) => {
+  if (req.method !== 'GET' && req.method !== 'POST')
+    throw new HttpError(405, 'method', 'Use GET or POST.', { Allow: 'GET, POST' })
+  next()
+}
+
+/** Refuses a body where none belongs: nobody would read it, and its connection could not be used again. */
+export const noBody: RequestHandler = (req, _res, next) => {
+  const hasBody = Number(req.headers['content-length'] ?? 0) > 0 || req.headers['transfer-encoding'] !== undefined
+  if (hasBody && req.method !== 'POST')
+    throw new HttpError(400, 'body', `A ${req.method} has no body here: leave it away, or use POST.`, {
+      Connection: 'close',
+    })
+  next()
+}
+
+/** Asks for the token, if there is one, as `Authorization: Bearer …`. */
+export function bearer(token: string | null): RequestHandler {
+  if (token === null) return (_req, _res, next) => next()
+  const wanted = digest(token)
+  return (req, _res, next) => {
+    const [, given] = /^Bearer +(\S+) *$/i.exec(req.get('Authorization') ?? '') ?? []
+    // Digests are of one length, and are compared in a time that says nothing about how much of them is right.
+    if (given === undefined || !timingSafeEqual(digest(given), wanted))
+      throw new HttpError(401, 'token', 'Send the push token as Authorization: Bearer <SSE_PUSH_TOKEN>.', {
+        'WWW-Authenticate': 'Bearer',
+      })
+    next()
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+/** At most so many requests a minute from one client address. */
+export function perMinute(limit: number): RequestHandler {
+  return rateLimit({
+    windowMs: 60_000,
+    limit,
+    standardHeaders: 'draft-8',
+    legacyHeaders: false,
+    handler: (_req, res, next) => {
+      const retryAfter = res.getHeader('Retry-After')
+      const message = `More than ${limit} requests a minute from your address: wait, or raise PUSHES_PER_MINUTE.`
+      next(new HttpError(429, 'rate', message, { 'Retry-After': String(retryAfter ?? 60) }))
+    },
+  })
+}

@@ -1,0 +1,128 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { Client, request } from './testing'
+
+// It compiles the page first, on a machine that may have other things to do.
+vi.setConfig({ testTimeout: 60_000 })
+
+interface Run {
+  /** Everything that it printed. */
+  printed: { stdout: string; stderr: string }
+  /** The port that it says it listens on. */
+  listening: () => Promise<number>
+  signal: (name: NodeJS.Signals) => void
+  /** Its exit code, or the signal that ended it. */
+  exit: Promise<number | NodeJS.Signals | null>
+}
+
+/** Starts the server as `npm start` does, with nothing in its environment but this. */
+function run(env: NodeJS.ProcessEnv): Run {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'server/main.ts'], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+    env: { PATH: process.env['PATH'], HOST: '127.0.0.1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const printed = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (printed.stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (printed.stderr += text))
+  const exit = once(child, 'close').then(([code, signal]: (number | NodeJS.Signals | null)[]) => code ?? signal ?? null)
+  onTestFinished(async () => {
+    child.kill('SIGKILL')
+    await exit
+  })
+
+  return {
+    printed,
+    exit,
+    signal: (name) => void child.kill(name),
+    listening: async () => {
+      await Promise.race([once(child.stdout, 'data'), exit])
+      const port = /^Server-Sent Events: http:\/\/localhost:(\d+)\n$/.exec(printed.stdout)?.[1]
+      if (port === undefined) throw new Error(`It printed ${JSON.stringify(printed)}`)
+      return Number(port)
+    },
+  }
+}
+
+describe('the server', () => {
+  it('prints one line with its address, where it answers', async () => {
+    const { listening, printed } = run({ PORT: '0' })
+    const port = await listening()
+    const answer = await fetch(`http://127.0.0.1:${port}/healthz`)
+    expect(await answer.json()).toMatchObject({ status: 'ok', streams: 0 })
+    expect(printed).toEqual({ stdout: `Server-Sent Events: http://localhost:${port}\n`, stderr: '' })
+  })
+
+  it('says in one line that its port is in use, and how to go on, and exits with 1', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void other.close())
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+
+    const { exit, printed } = run({ PORT: String(port) })
+    expect(await exit).toBe(1)
+    expect(printed).toEqual({
+      stdout: '',
+      stderr: `Port ${port} is in use: end the program that uses it, or choose another, PORT=${port + 1} npm start.\n`,
+    })
+  })
+
+  it.each([
+    [{ PORT: 'http' }, 'PORT must be an integer from 0 to 65535, not "http". Without it, 3000 is used.\n'],
+    [{ HOST: '0.0.0.0' }, /^HOST 0\.0\.0\.0 can be reached from outside[^\n]*\n$/],
+  ])('says in one line what is wrong with %o, and exits with 1', async (env, line) => {
+    const { exit, printed } = run(env)
+    expect(await exit).toBe(1)
+    expect(printed.stderr).toMatch(line)
+    expect(printed.stderr.split('\n')).toHaveLength(2)
+    expect(printed.stdout).toBe('')
+  })
+
+  it('ends at a signal: tells its streams when to come back, and exits with 0', async () => {
+    const { listening, signal, exit, printed } = run({ PORT: '0' })
+    const port = await listening()
+    const client = new Client(port, request('GET', '/sse'))
+    await client.until(/data: /)
+
+    signal('SIGTERM')
+    const received = await client.toEnd()
+    expect(received).toMatch(/\n\n\r\nd\r\nretry: ([234]\d\d\d|5000)\n\n\r\n0\r\n\r\n$/)
+    expect(await exit).toBe(0)
+    expect(printed.stderr).toBe('')
+  })
+
+  it('ends a connection that a browser has opened ahead of a request before one whose request is on its way', async () => {
+    const { listening, signal, exit } = run({ PORT: '0' })
+    const port = await listening()
+    const clients = { onItsWay: new Client(port, 'GET /healthz HTTP/1.1\r\nHost:'), ahead: new Client(port) }
+    for (const { socket } of Object.values(clients)) if (socket.connecting) await once(socket, 'connect')
+    // By its answer, the server has seen those before it.
+    await new Client(port, request('GET', '/healthz')).until(/"ok"/)
+
+    const order: string[] = []
+    const ends = Object.entries(clients).map(([name, client]) => client.toEnd().then(() => order.push(name)))
+    signal('SIGTERM')
+    await ends[1]
+    signal('SIGTERM')
+    await Promise.all(ends)
+    expect(order).toEqual(['ahead', 'onItsWay'])
+    expect(await exit).toBe('SIGTERM')
+  })
+
+  it('ends at once at the second signal, whatever still holds it', async () => {
+    const { listening, signal, exit } = run({ PORT: '0' })
+    const port = await listening()
+    const stream = new Client(port, request('GET', '/sse'))
+    await stream.until(/data: /)
+    const unfinished = new Client(port, 'GET /healthz HTTP/1.1\r\nHost:')
+    await once(unfinished.socket, 'connect')
+
+    signal('SIGINT')
+    await stream.toEnd()
+    signal('SIGTERM')
+    expect(await exit).toBe('SIGTERM')
+  })
+})

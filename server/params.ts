@@ -1,0 +1,54 @@
+import type { Request } from 'express'
+import { CHANNEL_ID } from '../shared/demos/channel'
+import { HttpError } from './httpError'
+
+/**
+ * One parameter, from the query or from a form or JSON body, which wins. Null if it is absent.
+ *
+ * @throws HttpError 400 if it is repeated or is not text.
+ */
+export function param(req: Request, name: string): string | null {
+  const body = req.body as Record<string, unknown> | null | undefined
+  const value = body && typeof body === 'object' && Object.hasOwn(body, name) ? body[name] : req.query[name]
+  if (value === undefined) return null
+  if (typeof value !== 'string') throw bad(name, `${name} must be one text: give it once.`)
+  return value
+}
+
+/** The id of a channel. @throws HttpError 400 */
+export function idParam(req: Request): string {
+  const id = param(req, 'id')
+  if (id === null || !CHANNEL_ID.test(id))
+    throw bad('id', 'id must have 1 to 64 of the characters A-Z, a-z, 0-9, ".", "_", "~" and "-".')
+  return id
+}
+
+/** Text of at most so many bytes. @throws HttpError 400, 413 */
+export function contentParam(req: Request, maxBytes: number): string {
+  const content = param(req, 'content')
+  if (content === null) throw bad('content', 'content is missing: it may be empty, as in content=, but must be there.')
+  if (!content.isWellFormed())
+    throw bad('content', 'content has a lone surrogate, which UTF-8 cannot carry: remove it.')
+  const bytes = Buffer.byteLength(content)
+  if (bytes > maxBytes)
+    throw new HttpError(
+      413,
+      'content',
+      `content has ${bytes} bytes, more than ${maxBytes}: send less, or raise MAX_EVENT_BYTES.`,
+    )
+  return content
+}
+
+/** An integer, or the fallback if it is absent. @throws HttpError 400 */
+export function integerParam(req: Request, name: string, fallback: number, min: number, max: number): number {
+  const text = param(req, name)
+  if (text === null) return fallback
+  const value = Number(text)
+  if (!/^\d{1,15}$/.test(text) || value < min || value > max)
+    throw bad(name, `${name} must be an integer from ${min} to ${max}.`)
+  return value
+}
+
+function bad(code: string, message: string): HttpError {
+  return new HttpError(400, code, message)
+}

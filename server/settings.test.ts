@@ -1,0 +1,120 @@
+import { describe, expect, it } from 'vitest'
+import { readSettings, SettingsError, type Settings } from './settings'
+
+/** Every integer that can be set: its name, what it is without, its limits, and where it goes. */
+const integers: [string, number, number, number, (settings: Settings) => number][] = [
+  ['PORT', 3_000, 0, 65_535, ({ port }) => port],
+  ['TRUST_PROXY', 0, 0, 10, ({ trustProxy }) => trustProxy],
+  ['PUSHES_PER_MINUTE', 600, 1, 1_000_000, ({ pushesPerMinute }) => pushesPerMinute],
+  ['MAX_EVENT_BYTES', 65_536, 1, 1_048_576, ({ maxEventBytes }) => maxEventBytes],
+  ['MAX_STREAMS', 10_000, 1, 1_000_000, ({ streams }) => streams.total],
+  ['MAX_STREAMS_PER_ADDRESS', 100, 1, 1_000_000, ({ streams }) => streams.perAddress],
+  ['HEARTBEAT_MS', 15_000, 0, 3_600_000, ({ emitter }) => emitter.heartbeat],
+  ['MAX_UNSENT_BYTES', 1_048_576, 65_536, 1_073_741_824, ({ emitter }) => emitter.maxUnsentBytes],
+  ['DRAIN_TIMEOUT_MS', 30_000, 100, 3_600_000, ({ emitter }) => emitter.drainTimeout],
+  ['CHANNEL_MAX_EVENTS', 1_000, 1, 1_000_000, ({ log }) => log.maxEvents],
+  ['CHANNEL_MAX_BYTES', 4_194_304, 65_536, 1_073_741_824, ({ log }) => log.maxBytes],
+  ['CHANNEL_MAX_AGE_MS', 600_000, 1_000, 86_400_000, ({ log }) => log.maxAge],
+  ['MAX_CHANNELS', 10_000, 1, 10_000_000, ({ log }) => log.maxChannels],
+  ['MAX_LOG_BYTES', 268_435_456, 65_536, 68_719_476_736, ({ log }) => log.maxTotalBytes],
+]
+
+const TOKEN = 'sixteen-letters-'
+
+/** What is said of an environment that is refused. */
+function refusal(env: NodeJS.ProcessEnv): string {
+  try {
+    readSettings(env)
+  } catch (error) {
+    if (error instanceof SettingsError) return error.message
+    throw error
+  }
+  return 'accepted'
+}
+
+describe('an integer', () => {
+  it.each(integers)('%s is %i when it is not set, or empty', (name, fallback, _min, _max, of) => {
+    expect(of(readSettings({}))).toBe(fallback)
+    expect(of(readSettings({ [name]: '' }))).toBe(fallback)
+  })
+
+  it.each(integers)('%s (%i) may be from %i to %i, and is only itself', (name, _fallback, min, max, of) => {
+    for (const value of [min, max]) {
+      const settings = readSettings({ [name]: String(value) })
+      expect(of(settings)).toBe(value)
+      const others = integers.filter(([other]) => other !== name)
+      for (const [other, fallback, , , ofOther] of others) expect(ofOther(settings), other).toBe(fallback)
+    }
+  })
+
+  it.each(integers)(
+    '%s (%i) out of its range is refused with its name, its limits, the value and the mend',
+    (...row) => {
+      const [name, fallback, min, max] = row
+      for (const value of [min - 1, max + 1]) {
+        expect(refusal({ [name]: String(value) })).toBe(
+          `${name} must be an integer from ${min} to ${max}, not "${value}". Without it, ${fallback} is used.`,
+        )
+      }
+    },
+  )
+
+  it.each(['80.5', '1e3', '0x50', '+80', '-0', ' 80', '80 ', '80\n', 'http', 'NaN', '９０', '99999999999999999999'])(
+    'that is written "%s" is refused',
+    (text) => {
+      expect(refusal({ PORT: text })).toContain(`PORT must be an integer from 0 to 65535, not "${text}".`)
+    },
+  )
+})
+
+describe('HOST', () => {
+  it('is this machine alone when it is not set, or empty', () => {
+    expect(readSettings({}).host).toBe('127.0.0.1')
+    expect(readSettings({ HOST: '' }).host).toBe('127.0.0.1')
+  })
+
+  it.each(['127.0.0.1', '127.1.2.3', '::1', 'localhost'])('may be %s without a token', (HOST) => {
+    expect(readSettings({ HOST })).toMatchObject({ host: HOST, pushToken: null })
+  })
+
+  it.each(['0.0.0.0', '::', '192.0.2.1', '10.0.0.1', 'example.org', '127.0.0.1.example.org', 'localhost.example.org'])(
+    'is refused as %s without a token, with both ways out, and taken with one',
+    (HOST) => {
+      expect(refusal({ HOST })).toBe(
+        `HOST ${HOST} can be reached from outside, where anybody could push: ` +
+          'set SSE_PUSH_TOKEN, or leave HOST away for 127.0.0.1.',
+      )
+      expect(refusal({ HOST, SSE_PUSH_TOKEN: '' })).toContain(`HOST ${HOST}`)
+      expect(readSettings({ HOST, SSE_PUSH_TOKEN: TOKEN })).toMatchObject({ host: HOST, pushToken: TOKEN })
+    },
+  )
+})
+
+describe('SSE_PUSH_TOKEN', () => {
+  it.each(['short', TOKEN.slice(1), 'sixteen letters-', `${TOKEN}\n`, '                '])(
+    'is refused as "%s", and not repeated',
+    (SSE_PUSH_TOKEN) => {
+      expect(refusal({ SSE_PUSH_TOKEN })).toBe('SSE_PUSH_TOKEN must have 16 characters or more, none of them a space.')
+    },
+  )
+
+  it('may be set on this machine too', () => {
+    expect(readSettings({ SSE_PUSH_TOKEN: TOKEN }).pushToken).toBe(TOKEN)
+  })
+})
+
+describe('ALLOWED_HOSTS', () => {
+  it.each([
+    [undefined, []],
+    ['', []],
+    ['a.example', ['a.example']],
+    [' a.example , b.example,, ', ['a.example', 'b.example']],
+  ])('is a list, from %j', (text, names) => {
+    expect(readSettings({ ...(text !== undefined && { ALLOWED_HOSTS: text }) }).allowedHosts).toEqual(names)
+  })
+})
+
+it('says everything in one line', () => {
+  const bad = [...integers.map(([name]) => ({ [name]: 'x' })), { HOST: '0.0.0.0' }, { SSE_PUSH_TOKEN: 'x' }]
+  for (const env of bad) expect(refusal(env)).toMatch(/^(?!accepted)[^\n]+$/)
+})

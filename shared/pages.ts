@@ -1,0 +1,10 @@
+/** The pages and their paths. No path of the API may be one of them. */
+export const pages = {
+  timestamps: '/',
+  emitter: '/emitter',
+  byHand: '/by-hand',
+  channel: '/channel',
+  reconnect: '/reconnect',
+} as const
+
+export type PageName = keyof typeof pages

@@ -20,7 +20,7 @@ function plain(page: Page, url: string, names: string[]): Promise<string[]> {
         const heard: string[] = []
         const source = new EventSource(address)
         for (const name of events)
-          source.addEventListener(name, (event) => heard.push(`${name}: ${String((event).data)}`))
+          source.addEventListener(name, (event) => heard.push(`${name}: ${String(event.data)}`))
         source.onerror = () => {
           if (source.readyState === EventSource.CLOSED) resolve(heard)
         }

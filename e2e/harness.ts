@@ -3,11 +3,22 @@
  * Bundled by fixture.ts and loaded at /harness.
  */
 import { effectScope, shallowRef, watch, type EffectScope, type ShallowRef } from 'vue'
+import { fetchTransport, type FetchTransportOptions } from '../client/composables/fetchTransport'
 import {
+  nativeTransport,
   useEventSource,
   type EventSourceOptions,
+  type Transport,
   type UseEventSourceReturn,
 } from '../client/composables/useEventSource'
+
+/** Options that can be sent to the page. */
+export interface HarnessOptions extends EventSourceOptions<Record<never, never>, string, 'close'> {
+  /** The transport. @default 'native' */
+  kind?: 'native' | 'fetch'
+  /** Of the fetch transport. */
+  fetch?: Pick<FetchTransportOptions, 'method' | 'body' | 'eof' | 'headers'>
+}
 
 interface Harness {
   stream: UseEventSourceReturn<string, Record<string, string>, Record<string, string>>
@@ -24,20 +35,20 @@ interface Harness {
 declare global {
   interface Window {
     harness: Harness
-    listen: (
-      url: string | null,
-      names: string[],
-      options: EventSourceOptions<Record<never, never>, string, string>,
-    ) => void
+    listen: (url: string | null, names: string[], options: HarnessOptions) => void
   }
+}
+
+function transportOf({ kind = 'native', fetch = {} }: HarnessOptions): Transport {
+  return kind === 'fetch' ? fetchTransport(fetch) : nativeTransport
 }
 
 window.listen = (address, names, options) => {
   const scope = effectScope()
   scope.run(() => {
     const url = shallowRef(address)
-    const stream = useEventSource(url, options)
-    const harness: Harness = { stream: stream, url, scope, statuses: [], events: [], commits: 0 }
+    const stream = useEventSource(url, { ...options, transport: transportOf(options) })
+    const harness: Harness = { stream, url, scope, statuses: [], events: [], commits: 0 }
     window.harness = harness
     for (const name of names)
       stream.on(name, ({ event, id, data }) => harness.events.push([event, id, String(data)].join(':')))

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -41,6 +41,32 @@ function compile(): string {
   }
 }
 
+function writeTsconfig(): void {
+  const compilerOptions = {
+    target: 'es2020',
+    lib: ['es2020', 'dom', 'dom.iterable'],
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    types: [],
+    declaration: true,
+    outDir: 'out',
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    isolatedDeclarations: true,
+    isolatedModules: true,
+    verbatimModuleSyntax: true,
+    noPropertyAccessFromIndexSignature: true,
+    noImplicitOverride: true,
+    noImplicitReturns: true,
+    noUnusedLocals: true,
+    noUnusedParameters: true,
+    erasableSyntaxOnly: true,
+    skipLibCheck: true,
+  }
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }))
+}
+
 describe.each([
   ['the newest Vue 3.5', 'vue'],
   ['Vue 3.3.0', 'vue-3.3'],
@@ -55,29 +81,7 @@ describe.each([
        const { content } = useEventSource('/sse', { decode: { n: Number }, initial: 0, reduce: (sum) => sum + 1 })
        export const sum: number = content.value`,
     )
-    const compilerOptions = {
-      target: 'es2020',
-      lib: ['es2020', 'dom'],
-      module: 'esnext',
-      moduleResolution: 'bundler',
-      types: [],
-      declaration: true,
-      outDir: 'out',
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noUncheckedIndexedAccess: true,
-      isolatedDeclarations: true,
-      isolatedModules: true,
-      verbatimModuleSyntax: true,
-      noPropertyAccessFromIndexSignature: true,
-      noImplicitOverride: true,
-      noImplicitReturns: true,
-      noUnusedLocals: true,
-      noUnusedParameters: true,
-      erasableSyntaxOnly: true,
-      skipLibCheck: true,
-    }
-    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }))
+    writeTsconfig()
   })
 
   it('it compiles under the strictest flags', { timeout: 60_000 }, () => {
@@ -91,6 +95,24 @@ describe.each([
        export const sum: number = useEventSource('/sse').content.value`,
     )
     expect(compile()).toContain("Type 'string' is not assignable to type 'number'")
+  })
+})
+
+describe('its transports, copied beside it', () => {
+  it('compile under the strictest flags, with the one package that fetchTransport names', { timeout: 60_000 }, () => {
+    mkdirSync(join(project, 'node_modules'))
+    for (const name of ['vue', 'eventsource-parser'])
+      symlinkSync(join(packages, name), join(project, 'node_modules', name), 'junction')
+    for (const name of ['useEventSource.ts', 'fetchTransport.ts'])
+      copyFileSync(join(dirname(file), name), join(project, name))
+    writeFileSync(
+      join(project, 'use.ts'),
+      `import { fetchTransport } from './fetchTransport'
+       import { useEventSource } from './useEventSource'
+       export const { stop } = useEventSource('/sse', { transport: fetchTransport({ method: 'POST' }) })`,
+    )
+    writeTsconfig()
+    expect(compile()).toBe('')
   })
 })
 

@@ -1,0 +1,156 @@
+/** What only a transport over fetch can do: headers, bodies, and telling why a server sent no stream. */
+import type { RequestListener } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { expect, stream, test } from './fixture'
+import { content, events, listen, reason, status, statuses } from './listen'
+
+const kind = 'fetch'
+
+test('headers and body are sent, and are asked for anew for every attempt', async ({ page, site }) => {
+  const requests: string[] = []
+  const answer: RequestListener = (req, res) =>
+    void text(req).then((body) => {
+      requests.push(`${String(req.method)} ${String(req.headers.authorization)} ${body}`)
+      if (requests.length < 3) res.writeHead(401).end()
+      else stream(res, 'event: close\ndata: bye\n\n')
+    })
+  site.route('/sse', answer)
+  await page.goto(`${site.url}/harness`)
+  await page.evaluate(() => {
+    let token = 0
+    window.listen('/sse', ['close'], {
+      kind: 'fetch',
+      fetch: {
+        method: 'POST',
+        headers: () => Promise.resolve({ Authorization: `Bearer ${++token}` }),
+        body: () => `body ${token}`,
+      },
+      retry: { decide: ({ status: code }) => (code === 401 ? 10 : false) },
+    })
+  })
+  await status(page).toBe('closed')
+  expect(requests).toEqual([1, 2, 3].map((n) => `POST Bearer ${n} body ${n}`))
+})
+
+test('an event stream is asked for, uncached, without a header that would need permission', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => stream(res))
+  await listen(page, site, '/sse', { kind })
+  await status(page).toBe('open')
+  expect(site.to('/sse')[0]?.headers).toMatchObject({ accept: 'text/event-stream', 'cache-control': 'no-cache' })
+})
+
+test('204 is the end, and no error', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => res.writeHead(204).end())
+  await listen(page, site, '/sse', { kind })
+  await status(page).toBe('closed')
+  expect(await statuses(page)).toEqual(['connecting', 'closed no-content'])
+  expect(site.to('/sse')).toHaveLength(1)
+})
+
+for (const code of [400, 401, 403, 404, 410]) {
+  test(`${code} is final, and says why`, async ({ page, site }) => {
+    site.route('/sse', (_req, res) => res.writeHead(code, { 'X-Why': 'because' }).end('{"error":"no"}'))
+    await listen(page, site, '/sse', { kind })
+    await status(page).toBe('failed')
+    expect(await reason(page)).toBe('http')
+    const error = await page.evaluate(() => {
+      const { value } = window.harness.stream.error
+      return [value?.kind, value?.status, value?.body, value?.headers?.get('X-Why')]
+    })
+    expect(error).toEqual(['http', code, '{"error":"no"}', 'because'])
+    expect(site.to('/sse')).toHaveLength(1)
+  })
+}
+
+for (const code of [408, 425, 429, 500, 503]) {
+  test(`${code} may pass`, async ({ page, site }) => {
+    site.route('/sse', (_req, res) => {
+      if (site.to('/sse').length < 3) res.writeHead(code).end()
+      else stream(res, 'data: a\n\n')
+    })
+    await listen(page, site, '/sse', { kind, retry: { base: 10 } })
+    await expect.poll(() => content(page)).toBe('a')
+    expect(await statuses(page)).toEqual(['connecting', 'reconnecting http', 'open'])
+  })
+}
+
+test('Retry-After is honoured, in seconds and as a date', async ({ page, site }) => {
+  const due = Date.now() + 3_600_000
+  for (const [value, least] of [
+    ['3600', 3_590_000],
+    [new Date(due).toUTCString(), 3_500_000],
+  ] as const) {
+    site.route('/sse', (_req, res) => res.writeHead(503, { 'Retry-After': value }).end())
+    await listen(page, site, '/sse', { kind })
+    await status(page).toBe('reconnecting')
+    const wait = await page.evaluate(() => (window.harness.stream.retryAt.value ?? 0) - Date.now())
+    expect(wait).toBeGreaterThan(least)
+    expect(wait).toBeLessThanOrEqual(3_600_000)
+  }
+})
+
+test('another content type is final, and says which', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => res.writeHead(200, { 'Content-Type': 'text/html' }).end('<h1>Log in</h1>'))
+  await listen(page, site, '/sse', { kind })
+  await status(page).toBe('failed')
+  expect(await reason(page)).toBe('content-type')
+  expect(await page.evaluate(() => window.harness.stream.error.value?.body)).toBe('<h1>Log in</h1>')
+})
+
+test('an error page that does not end does not keep the error from being told', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => res.writeHead(404).write('not '))
+  await listen(page, site, '/sse', { kind })
+  await status(page).toBe('failed')
+  expect(await page.evaluate(() => window.harness.stream.error.value?.body)).toBe('not ')
+})
+
+test('a charset that is not UTF-8 is ignored', async ({ page, site }) => {
+  site.route('/sse', (_req, res) =>
+    res.writeHead(200, { 'Content-Type': 'text/event-stream;charset=windows-1252' }).write('data: é\n\n'),
+  )
+  await listen(page, site, '/sse', { kind })
+  await expect.poll(() => content(page)).toBe('é')
+})
+
+test('a POST is not repeated by itself', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => stream(res, 'data: a\n\n').end())
+  await listen(page, site, '/sse', { kind, fetch: { method: 'POST' }, retry: { base: 10 } })
+  await status(page).toBe('failed')
+  expect(await content(page)).toBe('a')
+  expect(site.to('/sse')).toHaveLength(1)
+})
+
+test('the end of the response may be taken for the end', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => stream(res, 'data: a\n\ndata: dropped').end())
+  await listen(page, site, '/sse', { kind, fetch: { eof: 'close' } })
+  await status(page).toBe('closed')
+  expect(await reason(page)).toBe('ended')
+  expect(await events(page)).toEqual(['message::a'])
+})
+
+test('a name that nobody listens to costs nothing and brings nothing', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => stream(res, 'event: other\ndata: x\n\ndata: a\n\n'))
+  await listen(page, site, '/sse', { kind })
+  await expect.poll(() => events(page)).toEqual(['message::a'])
+  expect(await content(page)).toBe('a')
+})
+
+test('comments keep a connection alive', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => {
+    stream(res)
+    const timer = setInterval(() => res.write(':\n\n'), 100)
+    res.on('close', () => clearInterval(timer))
+  })
+  await listen(page, site, '/sse', { kind, idleTimeout: 2_000 })
+  await status(page).toBe('open')
+  await page.waitForTimeout(3_000)
+  expect(await statuses(page)).toEqual(['connecting', 'open'])
+})
+
+test('a cross-origin server without permission is a network error', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => stream(res))
+  const other = site.url.replace('127.0.0.1', 'localhost')
+  await listen(page, site, `${other}/sse`, { kind, retry: false })
+  await status(page).toBe('failed')
+  expect(await reason(page)).toBe('network')
+})

@@ -4,6 +4,7 @@
  */
 import { effectScope, shallowRef, watch, type EffectScope, type ShallowRef } from 'vue'
 import { fetchTransport, type FetchTransportOptions } from '../client/composables/fetchTransport'
+import { sharedTransport } from '../client/composables/sharedTransport'
 import {
   nativeTransport,
   useEventSource,
@@ -15,7 +16,9 @@ import {
 /** Options that can be sent to the page. */
 export interface HarnessOptions extends EventSourceOptions<Record<never, never>, string, 'close'> {
   /** The transport. @default 'native' */
-  kind?: 'native' | 'fetch'
+  kind?: 'native' | 'fetch' | 'shared' | 'shared-fetch'
+  /** Of the shared transports. */
+  scope?: string
   /** Of the fetch transport. */
   fetch?: Pick<FetchTransportOptions, 'method' | 'body' | 'eof' | 'headers'>
 }
@@ -30,6 +33,8 @@ interface Harness {
   events: string[]
   /** Changes of the content ref. */
   commits: number
+  /** Events that came while the status was not `open`. */
+  lies: string[]
 }
 
 declare global {
@@ -39,8 +44,9 @@ declare global {
   }
 }
 
-function transportOf({ kind = 'native', fetch = {} }: HarnessOptions): Transport {
-  return kind === 'fetch' ? fetchTransport(fetch) : nativeTransport
+function transportOf({ kind = 'native', fetch = {}, scope = '' }: HarnessOptions): Transport {
+  const transport = kind.endsWith('fetch') ? fetchTransport(fetch) : nativeTransport
+  return kind.startsWith('shared') ? sharedTransport({ scope, transport }) : transport
 }
 
 window.listen = (address, names, options) => {
@@ -48,10 +54,15 @@ window.listen = (address, names, options) => {
   scope.run(() => {
     const url = shallowRef(address)
     const stream = useEventSource(url, { ...options, transport: transportOf(options) })
-    const harness: Harness = { stream, url, scope, statuses: [], events: [], commits: 0 }
+    const harness: Harness = { stream, url, scope, statuses: [], events: [], commits: 0, lies: [] }
     window.harness = harness
     for (const name of names)
-      stream.on(name, ({ event, id, data }) => harness.events.push([event, id, String(data)].join(':')))
+      stream.on(name, ({ event, id, data }) => {
+        harness.events.push([event, id, String(data)].join(':'))
+        // The done event ends the stream before its handlers are called.
+        if (stream.status.value !== 'open' && event !== 'close')
+          harness.lies.push(`${event} while ${stream.status.value}`)
+      })
     watch(
       [stream.status, stream.reason],
       ([status, reason]) => harness.statuses.push(reason === null ? status : `${status} ${reason}`),

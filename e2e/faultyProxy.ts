@@ -1,0 +1,140 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+
+/** What happens to a stream, and how often, out of 100. */
+const FAULTS = [
+  ['reset', 25],
+  ['end', 25],
+  ['stall', 15],
+  ['outage', 10],
+  ['delay', 25],
+] as const
+
+/** Bytes of a stream between two faults. */
+const LEAST = 50
+const MOST = 2_500
+
+/** A TCP proxy in front of a server on this machine. It cuts, stalls, delays and fragments event streams as a seed has it. */
+export class FaultyProxy {
+  readonly #target: number
+  readonly #seed: number
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+  #connections = 0
+  #outageUntil = 0
+  /** Faults so far. */
+  faults = 0
+  #faulty = true
+
+  constructor(target: number, seed: number) {
+    this.#target = target
+    this.#seed = seed
+    this.#server = createServer((client) => {
+      if (this.#faulty && Date.now() < this.#outageUntil) client.resetAndDestroy()
+      else this.#forward(client)
+    })
+  }
+
+  async listen(): Promise<string> {
+    await once(this.#server.listen(0, '127.0.0.1'), 'listening')
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  /** From now on all is well. */
+  calm(): void {
+    this.#faulty = false
+  }
+
+  async close(): Promise<void> {
+    const closed = once(this.#server.close(), 'close')
+    for (const socket of this.#sockets) socket.destroy()
+    await closed
+  }
+
+  #forward(client: Socket): void {
+    const server = connect(this.#target, '127.0.0.1')
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.#sockets.add(socket)
+      // What happens to one happens to the other.
+      socket
+        .on('error', () => undefined)
+        .on('close', () => {
+          this.#sockets.delete(socket)
+          other.destroy()
+        })
+    }
+    client.pipe(server)
+    // A generator for each connection: what happens to it does not depend on what happens to others at the same time.
+    this.#pump(server, client, generator(this.#seed + 7_919 * ++this.#connections)).catch(() => client.destroy())
+  }
+
+  async #pump(server: Socket, client: Socket, random: () => number): Promise<void> {
+    const between = (least: number, most: number): number => least + Math.floor(random() * (most - least))
+    let isStream = false
+    let left = between(LEAST, MOST)
+    for await (const chunk of server as AsyncIterable<Buffer>) {
+      isStream ||= chunk.includes('Content-Type: text/event-stream')
+      let rest = chunk
+      while (rest.length > 0) {
+        const hit = isStream && this.#faulty
+        // Anywhere, also inside of a field or of a character.
+        const part = hit ? rest.subarray(0, Math.min(left, between(1, rest.length + 1))) : rest
+        rest = rest.subarray(part.length)
+        if (!client.write(part)) await once(client, 'drain')
+        if (!hit) continue
+        await turn()
+        left -= part.length
+        if (left > 0) continue
+        this.faults++
+        if (!(await this.#strike(client, random, between))) return
+        left = between(LEAST, MOST)
+      }
+    }
+    client.end()
+  }
+
+  /** Resolves to whether the connection goes on. */
+  async #strike(
+    client: Socket,
+    random: () => number,
+    between: (least: number, most: number) => number,
+  ): Promise<boolean> {
+    let share = random() * 100
+    const [fault] = FAULTS.find(([, each]) => (share -= each) < 0) ?? FAULTS[0]
+    switch (fault) {
+      case 'end':
+        client.end()
+        return false
+      case 'stall':
+        // Nothing comes any more, and for a while nobody says so.
+        await sleep(between(20, 300))
+        client.destroy()
+        return false
+      case 'outage':
+        this.#outageUntil = Date.now() + between(10, 100)
+        client.resetAndDestroy()
+        return false
+      case 'delay':
+        await sleep(between(5, 100))
+        return true
+      case 'reset':
+        client.resetAndDestroy()
+        return false
+    }
+  }
+}
+
+/** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
+export function generator(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}

@@ -12,8 +12,18 @@ const doors = [
   },
   {
     files: ['server/sse/emitter.ts', 'server/sse/eventLog.ts'],
-    may: ['node:', './encode'],
+    may: ['node:', './encode$'],
     because: 'Within sse/: hub -> eventLog, emitter -> encode.',
+  },
+  {
+    files: ['server/sse/memoryEventLog.ts', 'server/sse/epoch.ts'],
+    may: ['node:', './encode$', './epoch$', './eventLog$'],
+    because: 'Within sse/: memoryEventLog -> epoch -> eventLog -> encode.',
+  },
+  {
+    files: ['server/sse/hub.ts'],
+    may: ['node:', './encode$', './emitter$', './eventLog$'],
+    because: 'The hub knows the contract of a log, and no log.',
   },
   {
     files: ['server/demos/**'],

@@ -129,7 +129,7 @@ export class FaultyProxy {
 }
 
 /** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
-export function generator(seed: number): () => number {
+function generator(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0

@@ -109,8 +109,10 @@ function toHttpError(error: unknown): HttpError | null {
   if (error instanceof HttpError) return error
   if (error instanceof CapacityError)
     return new HttpError(503, `capacity-${error.kind}`, error.message, { 'Retry-After': String(error.retryAfter) })
-  if (error instanceof EventLogError && error.retryAfter !== null)
-    return new HttpError(503, `capacity-${error.kind}`, error.message, { 'Retry-After': String(error.retryAfter) })
+  if (error instanceof EventLogError) {
+    if (error.kind === 'oversized') return new HttpError(413, 'content', error.message)
+    return new HttpError(503, `capacity-${error.kind}`, error.message, { 'Retry-After': String(error.retryAfter ?? 5) })
+  }
   if (error instanceof SseEmitterError && error.kind === 'pipelined')
     return new HttpError(400, error.kind, error.message, { Connection: 'close' })
   return isClientError(error)

@@ -50,14 +50,15 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     trustProxy: integer('TRUST_PROXY', 0, 0, 10),
     pushToken,
     pushesPerMinute: integer('PUSHES_PER_MINUTE', 600, 1, 1_000_000),
-    maxEventBytes: integer('MAX_EVENT_BYTES', 65_536, 1, 2 ** 20),
+    // Of nothing but line feeds, an event is seven times as long on the wire: the least MAX_UNSENT_BYTES has room for two.
+    maxEventBytes: integer('MAX_EVENT_BYTES', 65_536, 1, 65_536),
     streams: {
       total: integer('MAX_STREAMS', 10_000, 1, 1_000_000),
       perAddress: integer('MAX_STREAMS_PER_ADDRESS', 100, 1, 1_000_000),
     },
     emitter: {
       heartbeat: integer('HEARTBEAT_MS', 15_000, 0, 3_600_000),
-      maxUnsentBytes: integer('MAX_UNSENT_BYTES', 2 ** 20, 65_536, 2 ** 30),
+      maxUnsentBytes: integer('MAX_UNSENT_BYTES', 2 ** 20, 2 ** 20, 2 ** 30),
       drainTimeout: integer('DRAIN_TIMEOUT_MS', 30_000, 100, 3_600_000),
     },
     log: {

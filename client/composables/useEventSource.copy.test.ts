@@ -109,7 +109,7 @@ describe('its transports, copied beside it', () => {
       join(project, 'use.ts'),
       `import { fetchTransport } from './fetchTransport'
        import { useEventSource } from './useEventSource'
-       export const { stop } = useEventSource('/sse', { transport: fetchTransport({ method: 'POST' }) })`,
+       useEventSource('/sse', { transport: fetchTransport({ method: 'POST' }) }).start()`,
     )
     writeTsconfig()
     expect(compile()).toBe('')

@@ -1,4 +1,4 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createApp } from '../app'
 import { Hub } from '../sse/hub'
@@ -6,6 +6,12 @@ import { MemoryEventLog } from '../sse/memoryEventLog'
 import { Streams } from '../sse/streams'
 import { Client, eventsOf, request, serve } from '../testing'
 import type { TimestampsOptions } from './timestamps'
+
+// As it is, but its calls can be seen.
+vi.mock(import('node:timers/promises'), async (original) => {
+  const timers = await original()
+  return { ...timers, setTimeout: vi.fn(timers.setTimeout) }
+})
 
 const MINUTE = 60_000
 
@@ -100,20 +106,22 @@ describe('GET /sse', () => {
     expect(eventsOf(two)[0]).toMatchObject({ id: '1700000000001:1' })
   })
 
-  it('ends its work when the client leaves: no stream and no timer is left', async () => {
-    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  it('ends its work when the client leaves: no stream is left, and no wait goes on', async () => {
+    const waits = vi.mocked(sleep).mockClear()
     const { port, streams } = await start()
-    const idle = timers()
     const clients = [1, 2, 3].map(() => new Client(port, request('GET', '/sse')))
     for (const client of clients) await client.until(/data: /)
+    await vi.waitFor(() => expect(waits).toHaveBeenCalledTimes(3))
     expect(streams.size).toBe(3)
-    while (timers() < idle + 3) await turn()
+    expect(waits.mock.settledResults.map(({ type }) => type)).toEqual(['incomplete', 'incomplete', 'incomplete'])
 
     clients[0]?.socket.resetAndDestroy()
     clients[1]?.socket.destroy()
     clients[2]?.socket.end()
-    while (streams.size > 0 || timers() > idle) await turn()
-    expect([streams.size, timers()]).toEqual([0, idle])
+    await vi.waitFor(() => expect(streams.size).toBe(0))
+    await vi.waitFor(() =>
+      expect(waits.mock.settledResults.map(({ type }) => type)).toEqual(['rejected', 'rejected', 'rejected']),
+    )
   })
 
   it('answers HEAD with the headers of a stream, and no stream', async () => {

@@ -22,7 +22,7 @@ export interface SubscribeOptions {
   after: string | null
   /** Where a newcomer starts: at the oldest event that is kept, or after the newest. @default 'oldest' */
   from?: 'oldest' | 'now'
-  /** The data of a message to a newcomer, sent at once. Its id is where the newcomer starts. @default none */
+  /** The data of a message that is sent at once. A newcomer's has the id of where it starts. @default none */
   greeting?: string
 }
 
@@ -111,8 +111,10 @@ export class Hub {
       if (!after) {
         const start = await this.#log.read(name, null, 0)
         subscriber.cursor = from === 'now' ? start.top : start.after
-        if (greeting !== undefined) emitter.write(encode({ id: subscriber.cursor, data: greeting }))
       }
+      // One who resumes keeps its id, which may be anything, until there is an event.
+      if (greeting !== undefined)
+        emitter.write(encode(after ? { data: greeting } : { id: subscriber.cursor, data: greeting }))
       this.#makeDue(channel, subscriber)
     } catch (error) {
       emitter.completeWithError(error)

@@ -126,10 +126,10 @@ export class MemoryEventLog implements EventLog {
     const aged = this.#now() - this.#maxAge
     const { living } = channel
     if (living) this.#change(living, () => living.forget(aged))
+    // The living one began after all others ended: when it goes, so does the channel.
     for (const epoch of channel.epochs.values()) {
       if (epoch.usedAt > aged || (epoch === living && this.#watchers.has(name))) break
       channel.epochs.delete(epoch.id)
-      if (epoch === living) channel.living = null
       this.#bytes -= epoch.bytes
     }
     if (channel.epochs.size > 0) return channel

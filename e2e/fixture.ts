@@ -16,7 +16,8 @@ const path = (relative: string): string => fileURLToPath(new URL(relative, impor
 export class Site {
   readonly requests: IncomingMessage[] = []
   readonly streams: Streams = new Streams()
-  readonly hub: Hub = new Hub(new MemoryEventLog())
+  /** Keeps enough that a machine under load does not lose events which a test expects to be kept. */
+  readonly hub: Hub = new Hub(new MemoryEventLog({ maxEvents: 100_000, maxBytes: 2 ** 26 }))
   readonly #routes = new Map<string, RequestListener>()
   readonly #app: RequestListener
   #server: Server | undefined

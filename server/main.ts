@@ -47,7 +47,8 @@ async function main(): Promise<void> {
 
   // Last: who reads it may connect, and may send a signal.
   const address = server.address() as AddressInfo
-  const name = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host) ? 'localhost' : host
+  const everywhere = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host)
+  const name = everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host
   console.log(`Server-Sent Events: http://${name}:${address.port}`)
 }
 
@@ -66,7 +67,7 @@ function explain(error: unknown): unknown {
   const HOST = process.env['HOST'] || '127.0.0.1'
   switch (error.code) {
     case 'EADDRINUSE':
-      return `Port ${PORT} is in use: end the program that uses it, or choose another, PORT=${Number(PORT) + 1} npm start.`
+      return `Port ${PORT} is in use: end the program that uses it, or choose another, PORT=${Math.min(Number(PORT) + 1, 65_534)} npm start.`
     case 'EACCES':
       return `Port ${PORT} may not be used by this user: choose one from 1024 up, PORT=3000 npm start.`
     case 'EADDRNOTAVAIL':

@@ -4,6 +4,7 @@ import type { Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express, { Router, type RequestHandler } from 'express'
 import { pages } from '../shared/pages'
+import { SettingsError } from './settings'
 
 /** What serves the page, and what ends that. */
 export interface Page {
@@ -39,7 +40,8 @@ export async function compiledPage(): Promise<Page> {
 
 /** The page as `npm run build` left it, by default beside the built server. */
 export function builtPage(folder: string = path('../client')): Page {
-  if (!existsSync(`${folder}/assets`)) throw new Error(`There is no built page in ${folder}: run npm run build first.`)
+  if (!existsSync(`${folder}/assets`))
+    throw new SettingsError(`There is no built page in ${folder}: run npm run build first.`)
   const handler = Router()
     .get(Object.values(pages), (_req, res) =>
       res.sendFile('index.html', { root: folder, cacheControl: false, headers: { 'Cache-Control': 'no-cache' } }),

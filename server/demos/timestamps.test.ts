@@ -8,10 +8,7 @@ import { Client, eventsOf, request, serve } from '../testing'
 import type { TimestampsOptions } from './timestamps'
 
 // As it is, but its calls can be seen.
-vi.mock(import('node:timers/promises'), async (original) => {
-  const timers = await original()
-  return { ...timers, setTimeout: vi.fn(timers.setTimeout) }
-})
+vi.mock('node:timers/promises', { spy: true })
 
 const MINUTE = 60_000
 

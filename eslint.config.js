@@ -46,6 +46,8 @@ const doors = [
     may: [
       'vue$',
       'vue-i18n$',
+      'vue-router$',
+      'eventsource-parser$',
       './',
       '../../components/',
       '../../composables/',

@@ -183,3 +183,21 @@ test('an unknown page is not found', async ({ page, site }) => {
   await page.getByRole('link').click()
   await expect(page.getByRole('heading', { level: 2 })).toHaveText('Timestamps')
 })
+
+test('the wire shows every field as it is, and the events that come of them', async ({ page, site }) => {
+  await page.goto(`${site.url}/wire`)
+  await press(page, 'Start')
+  const raw = page.getByRole('region', { name: 'The bytes of the stream' })
+  await status(page).toHaveText('Finished by the server')
+  for (const kind of ['data', 'event', 'id', 'retry', 'comment'])
+    await expect(raw.locator(`.${kind}`).first()).toBeVisible()
+  await expect(raw).toContainText(': A comment is no event.')
+  const names = await page.locator('tbody td:nth-child(2)').allTextContents()
+  expect(names).toEqual(['message', 'message', 'greeting', 'message', 'error', 'close'])
+
+  const block = page.getByRole('textbox', { name: 'Type a block' })
+  await block.fill('event: tick\ndata: x\n')
+  await expect(page.getByRole('listitem').filter({ hasText: 'No event' })).toBeVisible()
+  await block.fill('event: tick\ndata: x\n\n')
+  await expect(page.getByRole('listitem').filter({ hasText: 'an event: tick "x"' })).toBeVisible()
+})

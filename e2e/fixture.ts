@@ -30,6 +30,7 @@ export class Site {
       page: builtPage(path('../dist/client')),
       timestamps: { interval },
       emitter: { interval, timeout: 3_000 },
+      wire: { interval },
     })
     this.route('/harness', (_req, res) =>
       res

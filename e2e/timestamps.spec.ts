@@ -55,6 +55,16 @@ test('a server that refuses is said to have refused', async ({ page, site }) => 
   await expect(page.getByRole('status')).toHaveText('Stopped by you')
 })
 
+for (const transport of ['fetch', 'shared']) {
+  test(`?transport=${transport} shows the same`, async ({ page, site }) => {
+    await page.goto(`${site.url}/?transport=${transport}`)
+    await press(page, 'Start')
+    await expect(page.getByRole('status')).toHaveText('Finished by the server')
+    expect(await lines(page)).toHaveLength(30)
+    expect(site.to('/sse')).toHaveLength(1)
+  })
+}
+
 test('clear empties the output and the list of events', async ({ page, site }) => {
   await page.goto(site.url)
   await press(page, 'Start')
@@ -132,6 +142,21 @@ test('a plain EventSource that never handles close also ends after thirty lines'
 
 test.describe('once a second', () => {
   test.use({ interval: 1_000 })
+
+  test('eight tabs stream at once over one connection', async ({ context, site }) => {
+    const tabs = await Promise.all(Array.from({ length: 8 }, () => context.newPage()))
+    for (const tab of tabs) {
+      await tab.goto(`${site.url}/?transport=shared`)
+      await press(tab, 'Start')
+    }
+    for (const tab of tabs) {
+      await expect(tab.getByRole('status')).toHaveText('Receiving')
+      const before = (await lines(tab)).length
+      await expect.poll(async () => (await lines(tab)).length).toBeGreaterThan(before)
+    }
+    expect(site.streams.size).toBe(1)
+    expect(site.to('/sse')).toHaveLength(1)
+  })
 
   test('stop and start, any number of times, goes on where it was, and never doubles a stream', async ({
     page,

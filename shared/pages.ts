@@ -5,6 +5,7 @@ export const pages = {
   byHand: '/by-hand',
   channel: '/channel',
   reconnect: '/reconnect',
+  wire: '/wire',
 } as const
 
 export type PageName = keyof typeof pages

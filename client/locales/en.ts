@@ -90,6 +90,19 @@ export const en = {
     intro:
       'The server ends every connection after a second, and asks the browser to come back a second later. Each opens with 连接成功. Meanwhile the page pushes a number every 0.4 s: none is missing.',
   },
+  wire: {
+    title: 'Wire format',
+    intro:
+      'On the left the response as it is, on the right what EventSource makes of it. A stream is text: lines of field: value, and an empty line that ends an event.',
+    raw: 'The bytes of the stream',
+    try: 'Type a block, and see what comes of it',
+    event: 'an event:',
+    id: 'the id is now',
+    retry: 'the delay before reconnecting is now',
+    comment: 'a comment, which nobody sees:',
+    ignored: 'ignored:',
+    none: 'No event: there is none without data: and an empty line.',
+  },
 }
 
 export type Messages = typeof en

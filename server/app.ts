@@ -1,10 +1,12 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
+import type { RequestListener } from 'node:http'
+import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express'
 import helmet from 'helmet'
 import { byHand, type ByHandOptions } from './demos/byHand'
 import { channel } from './demos/channel'
 import { emitterDemo, type EmitterOptions } from './demos/emitter'
 import { timestamps, type TimestampsOptions } from './demos/timestamps'
-import { bearer, getOrPost, noBody, perMinute, sameOrigin, servedHosts } from './guards'
+import { wire, type WireOptions } from './demos/wire'
+import { bearer, formOrJson, getOrPost, noBody, perMinute, sameOrigin, servedHosts } from './guards'
 import { HttpError } from './httpError'
 import type { Page } from './page'
 import { SseEmitterError } from './sse/emitter'
@@ -32,15 +34,17 @@ export interface AppOptions {
   timestamps?: TimestampsOptions
   emitter?: EmitterOptions
   byHand?: Pick<ByHandOptions, 'timeout'>
+  wire?: WireOptions
 }
 
 /** The whole application: security headers, the demos' routes, the page, and an error for everything else. */
-export function createApp(options: AppOptions): Express {
+export function createApp(options: AppOptions): RequestListener {
   const { streams, hub, page, pushToken = null, pushesPerMinute = 600, maxEventBytes = 65_536 } = options
   const app = express()
   app.disable('x-powered-by')
   app.set('trust proxy', options.trustProxy ?? 0)
-  app.use(servedHosts(options.allowedHosts ?? []), securityHeaders(page?.inlineStyles ?? false), noBody)
+  const headers = securityHeaders(page?.inlineStyles ?? false)
+  app.use(headers, servedHosts(options.allowedHosts ?? []), noBody)
 
   app.get('/healthz', (_req, res) => {
     res.json({ status: 'ok', streams: streams.size, channels: hub.size, uptime: Math.round(process.uptime()) })
@@ -50,10 +54,11 @@ export function createApp(options: AppOptions): Express {
   const bodyLimit = 6 * maxEventBytes + 1_024
   const changing = express
     .Router()
-    .use(getOrPost, sameOrigin, perMinute(pushesPerMinute), bearer(pushToken))
+    .use(getOrPost, sameOrigin, perMinute(pushesPerMinute), bearer(pushToken), formOrJson)
     .use(express.urlencoded({ extended: false, limit: bodyLimit }), express.json({ limit: bodyLimit }))
   const maxContentBytes = maxEventBytes
   app.use(timestamps(streams, options.timestamps))
+  app.use(wire(streams, options.wire))
   app.use(emitterDemo(streams, hub, options.emitter))
   app.use(
     byHand(streams, changing, {
@@ -71,7 +76,17 @@ export function createApp(options: AppOptions): Express {
     else sendError(res, new HttpError(404, 'not-found', `There is nothing at ${req.path}.`))
   })
   app.use(errors)
-  return app
+
+  // What reaches none of this is an address that Express cannot read. It would answer with a page of its own.
+  const unreadable = new HttpError(400, 'request', 'The address of this request cannot be read.')
+  return (message, response) => {
+    const [req, res] = [message as Request, response as Response]
+    app(req, res, () => {
+      // Or an error in the middle of an answer: it is cut off.
+      if (res.headersSent) res.destroy()
+      else headers(req, res, () => sendError(res, unreadable))
+    })
+  }
 }
 
 function securityHeaders(inlineStyles: boolean): RequestHandler {
@@ -97,6 +112,7 @@ function securityHeaders(inlineStyles: boolean): RequestHandler {
 /** Every error as JSON, and nothing of the server's inside in it. */
 const errors: ErrorRequestHandler = (error: unknown, _req, res, next) => {
   if (res.headersSent) {
+    console.error(error)
     next(error)
     return
   }
@@ -115,13 +131,18 @@ function toHttpError(error: unknown): HttpError | null {
   }
   if (error instanceof SseEmitterError && error.kind === 'pipelined')
     return new HttpError(400, error.kind, error.message, { Connection: 'close' })
-  return isClientError(error)
-    ? new HttpError(error.status, 'request', `The request cannot be read: ${error.message}.`)
-    : null
+  if (!isClientError(error)) return null
+  if (error.limit !== undefined)
+    return new HttpError(
+      413,
+      'body',
+      `The body has more than ${error.limit} bytes: send less, or raise MAX_EVENT_BYTES.`,
+    )
+  return new HttpError(error.status, 'request', `The request cannot be read: ${error.message}.`)
 }
 
 /** What Express and its body parsers throw for a request that they cannot read. */
-function isClientError(error: unknown): error is Error & { status: number } {
+function isClientError(error: unknown): error is Error & { status: number; limit?: number } {
   return error instanceof Error && 'status' in error && Number(error.status) >= 400 && Number(error.status) < 500
 }
 

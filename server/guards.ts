@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { isIP } from 'node:net'
-import type { RequestHandler } from 'express'
+import { isIPv4, isIPv6 } from 'node:net'
+import type { Request, RequestHandler } from 'express'
 import { rateLimit } from 'express-rate-limit'
 import { HttpError } from './httpError'
 
@@ -11,9 +11,10 @@ import { HttpError } from './httpError'
 export function servedHosts(names: readonly string[]): RequestHandler {
   const served = new Set(['localhost', ...names.map((name) => name.toLowerCase())])
   return (req, _res, next) => {
-    const host = (req.headers.host ?? '').toLowerCase()
-    const name = host.startsWith('[') ? host.slice(1, host.indexOf(']')) : host.replace(/:\d*$/, '')
-    if (isIP(name) === 0 && !served.has(name))
+    const host = req.headers.host?.toLowerCase()
+    if (host === undefined) throw new HttpError(400, 'host', 'A request needs a Host.')
+    const [, address = '', name = ''] = /^(?:\[(.*)\]|([^:]*))(?::\d*)?$/.exec(host) ?? []
+    if (!isIPv6(address) && !isIPv4(name) && !served.has(name))
       throw new HttpError(421, 'host', 'This Host is not served here: add its name to ALLOWED_HOSTS.')
     next()
   }
@@ -39,12 +40,22 @@ export const getOrPost: RequestHandler = (req, _res, next) => {
 
 /** Refuses a body where none belongs: nobody would read it, and its connection could not be used again. */
 export const noBody: RequestHandler = (req, _res, next) => {
-  const hasBody = Number(req.headers['content-length'] ?? 0) > 0 || req.headers['transfer-encoding'] !== undefined
-  if (hasBody && req.method !== 'POST')
+  if (hasBody(req) && req.method !== 'POST')
     throw new HttpError(400, 'body', `A ${req.method} has no body here: leave it away, or use POST.`, {
       Connection: 'close',
     })
   next()
+}
+
+/** Refuses a body that is neither a form nor JSON: nobody would read it. */
+export const formOrJson: RequestHandler = (req, _res, next) => {
+  if (hasBody(req) && !req.is(['urlencoded', 'json']))
+    throw new HttpError(415, 'body', 'Send the body as application/x-www-form-urlencoded or as application/json.')
+  next()
+}
+
+function hasBody({ headers }: Request): boolean {
+  return Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined
 }
 
 /** Asks for the token, if there is one, as `Authorization: Bearer …`. */

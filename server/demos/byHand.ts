@@ -24,7 +24,9 @@ export function byHand(streams: Streams, guard: RequestHandler, options: ByHandO
   /** The subscriber of an id. A second one takes the place of the first, which hears nothing more. */
   function subscriber(id: string): Response {
     const res = subscribers.get(id)
-    if (!res) throw new HttpError(404, 'no-subscriber', `Nobody is subscribed to ${id}: subscribe first.`)
+    // One that has ended and is not read to its end is still there, and takes no more.
+    if (!res || res.writableEnded)
+      throw new HttpError(404, 'no-subscriber', `Nobody is subscribed to ${id}: subscribe first.`)
     return res
   }
 
@@ -33,13 +35,18 @@ export function byHand(streams: Streams, guard: RequestHandler, options: ByHandO
       const id = idParam(req)
       if (res.socket === null) throw new HttpError(400, 'pipelined', 'A stream needs a connection of its own.')
       streams.admit(req, res)
-      const timer = setTimeout(() => res.end(), timeout)
+      res.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-cache, no-transform' })
+      if (req.method === 'HEAD' || res.closed) {
+        res.end()
+        return
+      }
+      // A client that has not read the rest when the time is over again never will.
+      const timer = setInterval(() => (res.writableEnded ? res.destroy() : res.end()), timeout)
       res.once('close', () => {
-        clearTimeout(timer)
+        clearInterval(timer)
         if (subscribers.get(id) === res) subscribers.delete(id)
       })
       subscribers.set(id, res)
-      res.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-cache, no-transform' })
       res.write('订阅成功\n')
     })
     .all(byHandPaths.push, guard, (req, res) => {

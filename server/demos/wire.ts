@@ -1,0 +1,42 @@
+import { Router } from 'express'
+import { wirePath } from '../../shared/demos/wire'
+import type { SseEvent } from '../sse/encode'
+import type { Streams } from '../sse/streams'
+import { cursorOf, reached } from './run'
+
+export interface WireOptions {
+  /** Milliseconds between two blocks. @default 1_500 */
+  interval?: number
+}
+
+/** Each a block of the stream, in the order in which one would explain them. */
+const BLOCKS: readonly SseEvent[] = [
+  { data: 'Data, and an empty line: this is an event.' },
+  { data: 'Data may have\nseveral lines.' },
+  { comment: 'A comment is no event. It keeps the connection warm.' },
+  { event: 'greeting', data: 'An event may have a name.' },
+  { data: '' },
+  { retry: 3_000 },
+  { event: 'error', data: 'A server may even call an event "error".' },
+]
+
+/** `GET /sse/wire`: one of everything that can be in a stream. */
+export function wire(streams: Streams, { interval = 1_500 }: WireOptions = {}): Router {
+  const closing = BLOCKS.length + 1
+
+  return Router().get(wirePath, async (req, res) => {
+    const { run, after } = cursorOf(req, closing)
+    if (after === closing) {
+      res.status(204).end()
+      return
+    }
+    const emitter = streams.open(req, res)
+    for (const [index, block] of [...BLOCKS.entries()].slice(after)) {
+      if (!(await reached(run + index * interval, emitter.signal))) return
+      emitter.send(block.data === undefined ? block : { ...block, id: `${run}:${index + 1}` })
+    }
+    if (!(await reached(run + BLOCKS.length * interval, emitter.signal))) return
+    emitter.send({ id: `${run}:${closing}`, event: 'close', data: 'Connection closed by server' })
+    emitter.complete()
+  })
+}

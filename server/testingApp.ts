@@ -1,0 +1,109 @@
+/** The whole application on the HTTP server that it really has, for tests. What a test starts here ends with it. */
+
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { onTestFinished } from 'vitest'
+import { createApp, type AppOptions } from './app'
+import { createHttpServer } from './httpServer'
+import type { SseEmitterOptions } from './sse/emitter'
+import { Hub } from './sse/hub'
+import { MemoryEventLog, type MemoryEventLogOptions } from './sse/memoryEventLog'
+import { Streams, type StreamLimits } from './sse/streams'
+import { Client, request } from './testing'
+
+export interface TestAppOptions extends Partial<Omit<AppOptions, 'streams' | 'hub'>> {
+  limits?: StreamLimits
+  /** Of every emitter. @default no `retry:` hint and no heartbeat, so that a stream is what the demo sends */
+  sse?: SseEmitterOptions
+  log?: MemoryEventLogOptions
+  requestTimeout?: number
+}
+
+export type Headers = Record<string, string>
+
+/** An answer with everything of it. */
+export interface Reply {
+  status: number
+  headers: Headers
+  body: string
+}
+
+export interface TestApp {
+  server: Server
+  port: number
+  streams: Streams
+  hub: Hub
+  log: MemoryEventLog
+  fetch: (path: string, init?: RequestInit) => Promise<Response>
+  /** Sends these bytes on a connection of their own, and resolves to the only answer, when the server has sent it all. */
+  exchange: (text: string) => Promise<Reply>
+  /** Asks, on a connection of its own. Every header may be given, also `Host`. */
+  ask: (method: string, path: string, headers?: Headers, body?: string) => Promise<Reply>
+  /** Opens a stream. HTTP/1.0 has no chunks: what comes after the head is the stream. */
+  open: (path: string, headers?: Headers) => Client
+}
+
+export async function startApp({
+  limits,
+  sse,
+  log: logOptions,
+  requestTimeout,
+  ...options
+}: TestAppOptions = {}): Promise<TestApp> {
+  const streams = new Streams(limits, { retry: false, heartbeat: 0, ...sse })
+  const log = new MemoryEventLog(logOptions)
+  const hub = new Hub(log)
+  const server = createHttpServer(createApp({ streams, hub, pushesPerMinute: 100_000, ...options }), requestTimeout)
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+    log.close()
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+
+  const exchange = async (text: string): Promise<Reply> => replyOf(await new Client(port, text).toEnd())
+  return {
+    server,
+    port,
+    streams,
+    hub,
+    log,
+    exchange,
+    fetch: (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init),
+    ask: (method, path, headers = {}, body = '') => {
+      const length: Headers = body === '' ? {} : { 'Content-Length': String(Buffer.byteLength(body)) }
+      return exchange(request(method, path, { Connection: 'close', ...length, ...headers }) + body)
+    },
+    open: (path, headers) => new Client(port, request('GET', path, headers).replace('HTTP/1.1', 'HTTP/1.0')),
+  }
+}
+
+/** The first answer in what came. */
+export function replyOf(received: string): Reply {
+  const [head = '', ...rest] = received.split('\r\n\r\n')
+  const [line = '', ...lines] = head.split('\r\n')
+  const headers = lines.map((header): [string, string] => {
+    const colon = header.indexOf(': ')
+    return [header.slice(0, colon).toLowerCase(), header.slice(colon + 2)]
+  })
+  return {
+    status: Number(/^HTTP\/1\.1 (\d{3}) /.exec(line)?.[1]),
+    headers: Object.fromEntries(headers),
+    body: rest.join('\r\n\r\n'),
+  }
+}
+
+/** What came of a stream that `open` opened. */
+export function streamOf({ received }: Client): string {
+  return replyOf(received).body
+}
+
+/** The error in an answer, which must be one of ours: JSON with exactly a code and a message. */
+export function errorOf({ status, headers, body }: Reply): { status: number; code: string; message: string } {
+  if (headers['content-type'] !== 'application/json; charset=utf-8') throw new Error(`This is not JSON: ${body}`)
+  const { error, ...more } = JSON.parse(body) as { error: { code: string; message: string } }
+  if (Object.keys(more).length > 0 || Object.keys(error).join() !== 'code,message') throw new Error(`Not ours: ${body}`)
+  return { status, ...error }
+}

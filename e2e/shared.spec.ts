@@ -1,0 +1,527 @@
+/**
+ * One connection for all tabs: whatever happens to the tab that has it, every other tab misses nothing and gets nothing twice.
+ *
+ * `STORM=500 npm run test:browser -- shared` is the long run; `SEED=…` repeats one that failed.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { chromium, type BrowserContext, type Page } from '@playwright/test'
+import { findChromium } from './chromium'
+import { expect, stream, test, type Site } from './fixture'
+import { content, events, listen, reason, status, statuses } from './listen'
+
+const STORM = Number(process.env['STORM'] ?? 30)
+const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+
+test.setTimeout(60_000)
+
+const poll = expect.configure({ timeout: 20_000 }).poll
+
+/** Numbers, one every 10 ms for as long as the test likes. Whoever sends an id gets what comes after it, and others the next. */
+class Numbers {
+  top = 0
+  readonly live = new Set<ServerResponse>()
+  /** Most connections at once. */
+  most = 0
+  /** What each request wanted to resume after. */
+  readonly requests: (string | null)[] = []
+  #finished = false
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(site: Site, pathname = '/numbers') {
+    site.route(pathname, (req, res) => this.#serve(req, res))
+  }
+
+  run(): void {
+    this.#timer = setInterval(() => this.add(), 10)
+  }
+
+  pause(): void {
+    clearInterval(this.#timer)
+  }
+
+  add(count = 1): void {
+    for (; count > 0; count--) {
+      this.top++
+      for (const res of this.live) this.#write(res, this.top)
+    }
+  }
+
+  /** Ends the stream, for those that come later too. */
+  finish(): void {
+    this.pause()
+    this.#finished = true
+    for (const res of this.live) res.end('event: close\ndata: bye\n\n')
+  }
+
+  cut(): void {
+    for (const res of this.live) res.destroy()
+  }
+
+  #serve(req: IncomingMessage, res: ServerResponse): void {
+    const query = new URL(req.url ?? '', 'http://localhost').searchParams.get('lastEventId')
+    const after = req.headers['last-event-id'] ?? query
+    this.requests.push(after === null ? null : String(after))
+    stream(res)
+    for (let n = after === null ? this.top + 1 : Number(after) + 1; n <= this.top; n++) this.#write(res, n)
+    if (this.#finished) {
+      res.end('event: close\ndata: bye\n\n')
+      return
+    }
+    this.live.add(res)
+    this.most = Math.max(this.most, this.live.size)
+    res.on('close', () => this.live.delete(res))
+  }
+
+  #write(res: ServerResponse, n: number): void {
+    res.write(`id: ${n}\ndata: ${n},\n\n`)
+  }
+}
+
+type Kind = 'shared' | 'shared-fetch'
+const RETRY = { base: 50, cap: 500, max: 1_000 }
+
+/** Tabs that listen, the first of which leads. */
+async function open(context: BrowserContext, site: Site, count: number, kind: Kind = 'shared'): Promise<Page[]> {
+  const pages: Page[] = []
+  for (let n = 0; n < count; n++) {
+    const page = await context.newPage()
+    await listen(page, site, '/numbers', { kind, retry: RETRY })
+    await status(page).toBe('open')
+    pages.push(page)
+  }
+  return pages
+}
+
+const newest = async (page: Page): Promise<number> => Number((await events(page)).at(-1)?.split(':')[1] ?? 0)
+
+/** Until a tab has got numbers that are yet to be sent. */
+async function untilNews(numbers: Numbers, pages: Page[], count = 10): Promise<void> {
+  const wanted = numbers.top + count
+  for (const page of pages) await poll(() => newest(page)).toBeGreaterThan(wanted)
+}
+
+/** All numbers from the first that the tab got to the last of all, each once, and then the end. */
+async function expectExact(numbers: Numbers, pages: Page[]): Promise<void> {
+  for (const page of pages) {
+    await poll(() => page.evaluate(() => window.harness.stream.status.value)).toBe('closed')
+    expect(await reason(page)).toBe('finished')
+    const got = await events(page)
+    const first = Number(got[0]?.split(':')[1])
+    const expected = Array.from({ length: numbers.top - first + 1 }, (_, n) => first + n)
+    expect(got).toEqual([...expected.map((n) => `message:${n}:${n},`), `close:${numbers.top}:bye`])
+    expect(await content(page)).toBe(expected.map((n) => `${n},`).join(''))
+  }
+}
+
+/** Stops everything that a tab does, and tells it nothing. Returns what sets it going again. */
+async function hang(page: Page): Promise<() => Promise<void>> {
+  const session = await page.context().newCDPSession(page)
+  await session.send('Debugger.enable')
+  await session.send('Debugger.pause')
+  return async () => {
+    // It has not paused yet where nothing was to run.
+    await session.send('Debugger.resume').catch(() => undefined)
+    await session.detach()
+  }
+}
+
+/** As a browser freezes a tab: it is told, and then nothing runs in it. */
+async function freeze(page: Page): Promise<() => Promise<void>> {
+  await page.evaluate(() => document.dispatchEvent(new Event('freeze')))
+  const thaw = await hang(page)
+  return async () => {
+    await thaw()
+    await page.evaluate(() => document.dispatchEvent(new Event('resume')))
+  }
+}
+
+async function crash(page: Page): Promise<void> {
+  const crashed = page.waitForEvent('crash')
+  const session = await page.context().newCDPSession(page)
+  session.send('Page.crash').catch(() => undefined)
+  await crashed
+}
+
+test('twelve tabs have one connection, and each gets everything', async ({ context, site }) => {
+  const numbers = new Numbers(site)
+  numbers.run()
+  const pages = await open(context, site, 12)
+  await untilNews(numbers, pages, 50)
+  expect(numbers.live.size).toBe(1)
+  numbers.finish()
+  await expectExact(numbers, pages)
+  for (const page of pages) expect(await statuses(page)).toEqual(['connecting', 'open', 'closed finished'])
+  await sleep(500)
+  expect(numbers.requests).toEqual([null])
+})
+
+const LEAVES: [string, (page: Page, site: Site) => Promise<unknown>][] = [
+  ['is closed', (page) => page.close()],
+  ['crashes', crash],
+  ['goes to another page', (page) => page.goto('about:blank')],
+  ['is loaded again', (page) => page.reload()],
+  ['stops', (page) => page.evaluate(() => window.harness.stream.stop())],
+  ['goes to another URL', (page) => page.evaluate(() => (window.harness.url.value = null))],
+  ['is frozen', freeze],
+  ['hangs', hang],
+]
+for (const kind of ['shared', 'shared-fetch'] as const) {
+  for (const [how, leave] of LEAVES) {
+    test(`${kind}: the leading tab ${how}, and another takes over, with nothing lost or doubled`, async ({
+      context,
+      site,
+    }) => {
+      const numbers = new Numbers(site)
+      numbers.run()
+      const [leader, ...others] = await open(context, site, 4, kind)
+      if (!leader) throw new Error('There is no tab.')
+      await untilNews(numbers, others)
+      const start = Date.now()
+      await leave(leader, site)
+      await untilNews(numbers, others)
+      console.log(`${kind}: the leading tab ${how}: ${numbers.requests.length} connections, ${Date.now() - start} ms`)
+      numbers.finish()
+      await expectExact(numbers, others)
+      for (const page of others) expect(await statuses(page)).toEqual(['connecting', 'open', 'closed finished'])
+      expect(numbers.requests).toHaveLength(2)
+    })
+  }
+
+  for (const [how, sleepsBy] of [
+    ['is frozen', freeze],
+    ['hangs', hang],
+  ] as const) {
+    test(`${kind}: a leading tab that ${how} and comes back has missed nothing, and leads no more`, async ({
+      context,
+      site,
+    }) => {
+      const numbers = new Numbers(site)
+      numbers.run()
+      const pages = await open(context, site, 4, kind)
+      const [leader, ...others] = pages
+      if (!leader) throw new Error('There is no tab.')
+      await untilNews(numbers, pages)
+      const wake = await sleepsBy(leader)
+      await untilNews(numbers, others)
+      await wake()
+      await untilNews(numbers, pages, 50)
+      await poll(() => numbers.live.size).toBe(1)
+      numbers.finish()
+      await expectExact(numbers, pages)
+      for (const page of pages) expect(await statuses(page)).toEqual(['connecting', 'open', 'closed finished'])
+      expect(numbers.requests).toHaveLength(2)
+    })
+  }
+
+  test(`${kind}: tabs that were away for longer than others remember ask the server`, async ({ context, site }) => {
+    const numbers = new Numbers(site)
+    numbers.run()
+    const pages = await open(context, site, 4, kind)
+    await untilNews(numbers, pages)
+    const sleepers = pages.slice(0, 2)
+    const others = pages.slice(2)
+    const wake = await Promise.all(sleepers.map(freeze))
+    await untilNews(numbers, others)
+    const known = numbers.top
+    numbers.add(3_000)
+    await untilNews(numbers, others)
+    await Promise.all(wake.map((one) => one()))
+    await untilNews(numbers, pages, 50)
+    await poll(() => numbers.live.size).toBe(1)
+    for (const asked of numbers.requests.slice(-2)) expect(Number(asked)).toBeLessThan(known)
+    numbers.finish()
+    await expectExact(numbers, pages)
+  })
+
+  test(`${kind}: connections that are cut, and a server that restarts`, async ({ context, site }) => {
+    const numbers = new Numbers(site)
+    numbers.run()
+    const pages = await open(context, site, 5, kind)
+    await untilNews(numbers, pages)
+    for (let round = 0; round < 3; round++) {
+      numbers.cut()
+      await untilNews(numbers, pages)
+    }
+    await site.stop()
+    for (const page of pages) await status(page).toBe('reconnecting')
+    await site.start()
+    await untilNews(numbers, pages)
+    expect(numbers.live.size).toBe(1)
+    expect(numbers.most).toBe(1)
+    numbers.finish()
+    await expectExact(numbers, pages)
+  })
+}
+
+test('tabs that leave one after another, the leading one first, pass the connection on', async ({ context, site }) => {
+  const numbers = new Numbers(site)
+  numbers.run()
+  const pages = await open(context, site, 6)
+  const last = pages.slice(-1)
+  for (const page of pages.slice(0, -1)) {
+    await untilNews(numbers, last)
+    await page.close()
+  }
+  await untilNews(numbers, last)
+  numbers.finish()
+  await expectExact(numbers, last)
+  expect(numbers.requests).toHaveLength(6)
+})
+
+test('stop in a tab that follows stops that tab, and start resumes it, with the same connection', async ({
+  context,
+  site,
+}) => {
+  const numbers = new Numbers(site)
+  numbers.run()
+  const pages = await open(context, site, 3)
+  const [leader, stopped, other] = pages
+  if (!leader || !stopped || !other) throw new Error('There are not enough tabs.')
+  await untilNews(numbers, pages)
+  await stopped.evaluate(() => window.harness.stream.stop())
+  const before = await events(stopped)
+  await untilNews(numbers, [leader, other])
+  expect(await events(stopped)).toEqual(before)
+  await stopped.evaluate(() => window.harness.stream.start())
+  await untilNews(numbers, pages)
+  numbers.finish()
+  await expectExact(numbers, pages)
+  expect(numbers.requests).toEqual([null])
+})
+
+test('a tab that joins late starts at the newest event, and knows where it is', async ({ context, site }) => {
+  const numbers = new Numbers(site)
+  const [first] = await open(context, site, 1)
+  if (!first) throw new Error('There is no tab.')
+  numbers.add(40)
+  await poll(() => newest(first)).toBe(40)
+  const [late] = await open(context, site, 1)
+  if (!late) throw new Error('There is no tab.')
+  await poll(() => late.evaluate(() => window.harness.stream.lastEventId.value)).toBe('40')
+  numbers.add(2)
+  await poll(() => events(late)).toEqual(['message:41:41,', 'message:42:42,'])
+  await first.close()
+  await poll(() => numbers.requests).toEqual([null, '42'])
+  numbers.add(1)
+  await poll(() => events(late)).toEqual(['message:41:41,', 'message:42:42,', 'message:43:43,'])
+})
+
+test('scopes share nothing, and neither do credentials', async ({ context, site }) => {
+  const numbers = new Numbers(site)
+  numbers.run()
+  const pages: Page[] = []
+  for (const scope of ['ann', 'bob']) {
+    for (const withCredentials of [false, true]) {
+      for (let n = 0; n < 2; n++) {
+        const page = await context.newPage()
+        await listen(page, site, '/numbers', { kind: 'shared', scope, withCredentials })
+        await status(page).toBe('open')
+        pages.push(page)
+      }
+    }
+  }
+  await untilNews(numbers, pages)
+  expect(numbers.live.size).toBe(4)
+  expect(numbers.requests).toHaveLength(4)
+  numbers.finish()
+  await expectExact(numbers, pages)
+})
+
+for (const missing of ['locks', 'BroadcastChannel']) {
+  test(`without ${missing} each tab has its own connection`, async ({ context, site }) => {
+    await context.addInitScript((name) => {
+      Object.defineProperty(name === 'locks' ? Navigator.prototype : window, name, { value: undefined })
+    }, missing)
+    const numbers = new Numbers(site)
+    numbers.run()
+    const pages = await open(context, site, 3)
+    await untilNews(numbers, pages)
+    expect(numbers.live.size).toBe(3)
+    numbers.finish()
+    await expectExact(numbers, pages)
+  })
+}
+
+test('a name that only one tab listens to is heard, also by whoever leads next', async ({ context, site }) => {
+  let send = (): unknown => undefined
+  site.route('/sse', (_req, res) => {
+    send = () => res.write('event: extra\ndata: a\n\n')
+    stream(res)
+  })
+  const pages: Page[] = []
+  for (const names of [['message'], ['message'], ['extra']]) {
+    const page = await context.newPage()
+    await listen(page, site, '/sse', { kind: 'shared', names })
+    await status(page).toBe('open')
+    pages.push(page)
+  }
+  const [first, , hears] = pages
+  if (!first || !hears) throw new Error('There are not enough tabs.')
+  send()
+  await poll(() => events(hears)).toEqual(['extra::a'])
+  await first.close()
+  await poll(() => site.to('/sse').length).toBe(2)
+  send()
+  await poll(() => events(hears)).toEqual(['extra::a', 'extra::a'])
+})
+
+/** Tabs that wait for one answer, which the server gives when all of them do. */
+async function waiting(
+  context: BrowserContext,
+  site: Site,
+  answer: (res: ServerResponse) => void,
+): Promise<[Page[], () => void]> {
+  const held: ServerResponse[] = []
+  site.route('/sse', (_req, res) => {
+    if (site.to('/sse').length === 1) held.push(res)
+    else answer(res)
+  })
+  const pages: Page[] = []
+  for (let n = 0; n < 6; n++) {
+    const page = await context.newPage()
+    await listen(page, site, '/sse', { kind: 'shared-fetch', retry: { base: 100, max: 2 } })
+    pages.push(page)
+  }
+  await expect.poll(() => held).toHaveLength(1)
+  await poll(() => pages[0]?.evaluate(async () => (await navigator.locks.query()).pending?.length)).toBe(5)
+  return [pages, () => held.forEach(answer)]
+}
+
+const ENDS: [string, (res: ServerResponse) => void, string[]][] = [
+  ['204', (res) => res.writeHead(204).end(), ['connecting', 'closed no-content']],
+  ['404', (res) => res.writeHead(404).end(), ['connecting', 'failed http']],
+  [
+    'the done event',
+    (res) => stream(res, 'event: close\ndata: bye\n\n').end(),
+    ['connecting', 'open', 'closed finished'],
+  ],
+]
+for (const [name, answer, expected] of ENDS) {
+  test(`${name} is the end for all tabs, and none asks again`, async ({ context, site }) => {
+    const [pages, go] = await waiting(context, site, answer)
+    go()
+    for (const page of pages) await poll(() => statuses(page)).toEqual(expected)
+    await sleep(1_000)
+    expect(site.to('/sse')).toHaveLength(1)
+    const locks = await pages[0]?.evaluate(() => navigator.locks.query())
+    expect(locks).toEqual({ held: [], pending: [] })
+  })
+}
+
+test('a server that is broken is not asked by one tab after another', async ({ context, site }) => {
+  const times: number[] = []
+  const [pages, go] = await waiting(context, site, (res) => {
+    times.push(Date.now())
+    res.writeHead(503, { 'Retry-After': '1' }).end()
+  })
+  go()
+  for (const page of pages) await poll(() => page.evaluate(() => window.harness.stream.status.value)).toBe('failed')
+  for (const page of pages)
+    expect(new Set(await statuses(page))).toEqual(new Set(['connecting', 'reconnecting http', 'failed http']))
+  console.log(`six tabs, three attempts each: ${times.length} requests`)
+  // The first answer sent all tabs away; none of them came back before a second had passed.
+  expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(900)
+})
+
+test('a page that comes back from the history has missed nothing', async ({ site }) => {
+  const browser = await chromium.launch({
+    executablePath: findChromium() ?? '',
+    args: ['--no-sandbox', '--disable-gpu'],
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
+  })
+  const context = await browser.newContext()
+  const numbers = new Numbers(site)
+  numbers.run()
+  const pages = await open(context, site, 3)
+  const [leader, ...others] = pages
+  if (!leader) throw new Error('There is no tab.')
+  await untilNews(numbers, pages)
+  await leader.evaluate(() =>
+    addEventListener('pageshow', ({ persisted }) => (document.title = persisted ? 'restored' : 'new')),
+  )
+  await leader.goto(`${site.url}/healthz`)
+  await untilNews(numbers, others)
+  await leader.evaluate(() => void setTimeout(() => history.back()))
+  await expect(leader).toHaveTitle('restored')
+  await untilNews(numbers, pages)
+  numbers.finish()
+  await expectExact(numbers, pages)
+  expect(numbers.requests).toHaveLength(2)
+  await browser.close()
+})
+
+/** The same numbers for the same seed (mulberry32). */
+function randomOf(seed: number): (below: number) => number {
+  return (below) => {
+    seed = (seed + 0x6d2b79f5) | 0
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) % below
+  }
+}
+
+for (const kind of ['shared', 'shared-fetch'] as const) {
+  test(`${kind}: a storm`, async ({ context, site }) => {
+    test.setTimeout(60_000 + STORM * 3_000)
+    console.log(`${kind}: a storm of ${STORM}, seed ${SEED}`)
+    const random = randomOf(SEED)
+    const numbers = new Numbers(site)
+    numbers.run()
+    const done: string[] = []
+    const awake = await open(context, site, 4, kind)
+    const asleep: { page: Page; wake: () => Promise<void> }[] = []
+    const any = (): number => random(awake.length)
+    const take = (): Page[] => awake.splice(any(), 1)
+    const sleepBy = async (how: typeof hang): Promise<void> => {
+      // A tab that hangs keeps its connection, and a browser has six.
+      if (asleep.length < 3) for (const page of take()) asleep.push({ page, wake: await how(page) })
+    }
+
+    const acts: Record<string, () => unknown> = {
+      open: async () => awake.push(...(await open(context, site, 1, kind))),
+      close: () => take()[0]?.close(),
+      crash: () => Promise.all(take().map(crash)),
+      freeze: () => sleepBy(freeze),
+      hang: () => sleepBy(hang),
+      wake: async () => {
+        for (const { page, wake } of asleep.splice(random(asleep.length + 1), 1)) {
+          await wake()
+          awake.push(page)
+        }
+      },
+      reload: () =>
+        Promise.all(awake.slice(any()).map((page) => listen(page, site, '/numbers', { kind, retry: RETRY }))),
+      stopAndStart: async () => {
+        const page = awake[any()]
+        await page?.evaluate(() => window.harness.stream.stop())
+        await sleep(random(200))
+        await page?.evaluate(() => window.harness.stream.start())
+      },
+      cut: () => numbers.cut(),
+      restart: async () => {
+        await site.stop()
+        await sleep(random(300))
+        await site.start()
+      },
+      burst: () => numbers.add(random(1_500)),
+    }
+    for (let n = 0; n < STORM; n++) {
+      const drawn = Object.keys(acts)[random(Object.keys(acts).length)] ?? ''
+      const name = awake.length < 3 ? 'open' : drawn
+      done.push(name)
+      await acts[name]?.()
+      await sleep(random(400))
+    }
+    for (const { page, wake } of asleep) {
+      await wake()
+      awake.push(page)
+    }
+    console.log(`${kind}: ${awake.length} tabs, ${numbers.top} numbers, ${numbers.requests.length} connections:`)
+    console.log(`  ${done.join(' ')}`)
+    await untilNews(numbers, awake)
+    await poll(() => numbers.live.size).toBe(1)
+    numbers.finish()
+    await expectExact(numbers, awake)
+  })
+}

@@ -36,6 +36,16 @@ const doors = [
     because: 'useEventSource.ts is copied alone: it imports vue and nothing else.',
   },
   {
+    files: ['client/composables/fetchTransport.ts'],
+    may: ['eventsource-parser$', './useEventSource$'],
+    because: 'fetchTransport.ts is copied beside useEventSource.ts, and needs one package.',
+  },
+  {
+    files: ['client/composables/sharedTransport.ts'],
+    may: ['./useEventSource$'],
+    because: 'sharedTransport.ts is copied beside useEventSource.ts, and needs nothing else.',
+  },
+  {
     files: ['client/components/**'],
     may: ['vue$', 'vue-i18n$', './', '../composables/'],
     because: 'A component is used by several demos and knows none of them.',

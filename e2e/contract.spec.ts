@@ -35,7 +35,7 @@ const WIRE: [string, string, string[]][] = [
   ['UTF-8, and what is none is replaced', 'data: é连😀\n\n', ['::é连😀']],
 ]
 
-for (const kind of ['native', 'fetch'] as const) {
+for (const kind of ['native', 'fetch', 'shared'] as const) {
   test.describe(kind, () => {
     const listen = (page: Page, site: Site, url: string, options: Parameters<typeof listenBy>[3] = {}): Promise<void> =>
       listenBy(page, site, url, { kind, ...options })

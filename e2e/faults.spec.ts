@@ -9,7 +9,7 @@ import { expect, test } from './fixture'
 
 const FAULTS = Number(process.env['FAULTS'] ?? 40)
 
-for (const kind of ['native', 'fetch'] as const) {
+for (const kind of ['native', 'fetch', 'shared'] as const) {
   test(`${kind}: ${FAULTS} faults`, async ({ page, site }) => {
     const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
     console.log(`${kind}: SEED=${seed}`)

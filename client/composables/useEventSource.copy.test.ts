@@ -103,13 +103,14 @@ describe('its transports, copied beside it', () => {
     mkdirSync(join(project, 'node_modules'))
     for (const name of ['vue', 'eventsource-parser'])
       symlinkSync(join(packages, name), join(project, 'node_modules', name), 'junction')
-    for (const name of ['useEventSource.ts', 'fetchTransport.ts'])
+    for (const name of ['useEventSource.ts', 'fetchTransport.ts', 'sharedTransport.ts'])
       copyFileSync(join(dirname(file), name), join(project, name))
     writeFileSync(
       join(project, 'use.ts'),
       `import { fetchTransport } from './fetchTransport'
+       import { sharedTransport } from './sharedTransport'
        import { useEventSource } from './useEventSource'
-       useEventSource('/sse', { transport: fetchTransport({ method: 'POST' }) }).start()`,
+       useEventSource('/sse', { transport: sharedTransport({ scope: 'me', transport: fetchTransport() }) }).start()`,
     )
     writeTsconfig()
     expect(compile()).toBe('')

@@ -104,14 +104,19 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
     }
 
     test('an event that is cut in the middle does not count, and neither does its id', async ({ page, site }) => {
-      site.route('/sse', (_req, res) => {
-        if (site.to('/sse').length > 1) stream(res, 'id: 2\ndata: b\n\nevent: close\ndata:\n\n')
-        else stream(res, 'id: 1\ndata: a\n\nid: 2\ndata: b\n').socket?.end()
+      const ids: unknown[] = []
+      site.route('/sse', (req, res) => {
+        const id = req.headers['last-event-id']
+        ids.push(id)
+        // What was not read before the cut may be lost with it: it is sent until it has come.
+        const rest = id === '1' ? '' : 'id: 1\ndata: a\n\n'
+        if (ids.length > 1 && id === '1') stream(res, 'id: 2\ndata: b\n\nevent: close\ndata:\n\n')
+        else stream(res, `${rest}id: 2\ndata: b\n`).socket?.end()
       })
-      await listen(page, site, '/sse', { retry: { base: 10 } })
+      await listen(page, site, '/sse', { retry: { base: 10, max: 100 } })
       await status(page).toBe('closed')
       expect(await content(page)).toBe('ab')
-      expect(site.to('/sse')[1]?.headers['last-event-id']).toBe('1')
+      expect(new Set(ids)).toEqual(new Set([undefined, '1']))
     })
 
     test('an id comes back byte for byte', async ({ page, site }) => {

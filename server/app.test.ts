@@ -18,9 +18,9 @@ async function app({ streams = new Streams(), ...options }: Partial<AppOptions> 
   return { streams, port, ask }
 }
 
-const pageOf = (handler: Page['handler'], inlineStyles = false): Page => ({
+const pageOf = (handler: Page['handler'], live = false): Page => ({
   handler,
-  inlineStyles,
+  live,
   close: () => Promise.resolve(),
 })
 

@@ -43,7 +43,7 @@ export function createApp(options: AppOptions): RequestListener {
   const app = express()
   app.disable('x-powered-by')
   app.set('trust proxy', options.trustProxy ?? 0)
-  const headers = securityHeaders(page?.inlineStyles ?? false)
+  const headers = securityHeaders(page?.live ?? false)
   app.use(headers, servedHosts(options.allowedHosts ?? []), noBody)
 
   app.get('/healthz', (_req, res) => {
@@ -89,13 +89,14 @@ export function createApp(options: AppOptions): RequestListener {
   }
 }
 
-function securityHeaders(inlineStyles: boolean): RequestHandler {
+function securityHeaders(live: boolean): RequestHandler {
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {
         defaultSrc: ["'self'"],
-        styleSrc: inlineStyles ? ["'self'", "'unsafe-inline'"] : ["'self'"],
+        styleSrc: live ? ["'self'", "'unsafe-inline'"] : ["'self'"],
+        ...(live ? { workerSrc: ["'self'", 'blob:'] } : {}),
         // The stylesheet's icons are data URLs.
         imgSrc: ["'self'", 'data:'],
         objectSrc: ["'none'"],

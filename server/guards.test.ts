@@ -810,39 +810,45 @@ describe('a client that does not speak HTTP', () => {
       })
     })
 
-  it.each([
-    ['garbage\r\n\r\n', 400, 'This is not an HTTP request.'],
-    ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400, 'This is not an HTTP request.'],
-    ['GET / HTTP/9.9\r\n\r\n', 400, 'This is not an HTTP request.'],
-    ['GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n', 400, 'This is not an HTTP request.'],
-    [request('GET', '/', { 'X : Y': 'z' }), 400, 'This is not an HTTP request.'],
-    [
-      request('GET', `${channelPaths.push}?id=a&content=${'x'.repeat(20_000)}`),
-      431,
-      'The address and headers are larger than 16 KiB: send the content with POST.',
-    ],
-    [
-      request('GET', '/', { Cookie: 'x'.repeat(2_000_000) }),
-      431,
-      'The address and headers are larger than 16 KiB: send the content with POST.',
-    ],
-  ])('(%.30j) is told so in JSON, and is gone, also when it does not leave', async (text, status, message) => {
+  const noHttp = 'This is not an HTTP request.'
+  const tooLarge = 'The address and headers are larger than 16 KiB: send the content with POST.'
+  const refusals: [string, string, number, string][] = [
+    ['garbage', 'garbage\r\n\r\n', 400, noHttp],
+    ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400, noHttp],
+    ['a version that there is not', 'GET / HTTP/9.9\r\n\r\n', 400, noHttp],
+    ['an address with a space', 'GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n', 400, noHttp],
+    ['a header with a space', request('GET', '/', { 'X : Y': 'z' }), 400, noHttp],
+    ['20 kB of content', request('GET', `${channelPaths.push}?id=a&content=${'x'.repeat(20_000)}`), 431, tooLarge],
+    ['2 MB of headers', request('GET', '/', { Cookie: 'x'.repeat(2_000_000) }), 431, tooLarge],
+  ]
+
+  it.each(refusals)('but sends %s is told so in JSON', async (_what, text, status, message) => {
     const app = await startApp()
     const reply = await app.exchange(text)
     expect(errorOf(reply)).toEqual({ status, code: 'request', message })
     expect(reply.headers).toMatchObject({ connection: 'close' })
+  })
+
+  it('is gone when it was told so, also when it does not leave', async () => {
+    const app = await startApp()
+    const clients = refusals.map(([, text]) => new Client(app.port, text))
+    for (const client of clients) errorOf(replyOf(await client.toEnd()))
     await eventually(async () => expect(await connections(app)).toBe(0))
   })
 
-  it.each([
-    ['its headers', 'GET /healthz HTTP/1.1\r\nHost:'],
-    ['its body', request('POST', channelPaths.push, { 'Content-Type': FORM, 'Content-Length': '100' })],
-    ['anything', ''],
-  ])('too slow to send %s is told so in JSON, and is gone; a stream that is open stays', async (_what, text) => {
+  it('fast enough is told so in JSON, and is gone when it does not leave; a stream that is open stays', async () => {
     const app = await startApp({ requestTimeout: 300 })
     const stream = await subscribe(app, 'a')
-    const reply = await app.exchange(text)
-    expect(errorOf(reply)).toEqual({ status: 408, code: 'request', message: 'The request took too long to arrive.' })
+    const slow = [
+      'GET /healthz HTTP/1.1\r\nHost:',
+      request('POST', channelPaths.push, { 'Content-Type': FORM, 'Content-Length': '100' }),
+      '',
+    ]
+    const clients = slow.map((text) => new Client(app.port, text))
+    for (const client of clients) {
+      const message = 'The request took too long to arrive.'
+      expect(errorOf(replyOf(await client.toEnd()))).toEqual({ status: 408, code: 'request', message })
+    }
     await eventually(async () => expect(await connections(app)).toBe(1))
     await app.hub.publish('a', { data: 'on' })
     await stream.until(/data: on\n\n/)

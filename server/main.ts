@@ -36,7 +36,9 @@ async function main(): Promise<void> {
     // A second signal ends the process at once, as signals do when nobody listens.
     process.off('SIGTERM', stop).off('SIGINT', stop)
     setTimeout(() => server.closeAllConnections(), SHUTDOWN_TIMEOUT).unref()
-    server.close(() => void page.close().then(() => process.exit(0)))
+    // First of all the page: a live one has connections of its own.
+    const closed = page.close()
+    server.close(() => void closed.then(() => process.exit(0)))
     void streams.end(SHUTDOWN_SPREAD)
     // A connection whose stream has ended would wait for the client's next request.
     setInterval(() => server.closeIdleConnections(), 100)

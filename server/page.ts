@@ -9,8 +9,8 @@ import { SettingsError } from './settings'
 /** What serves the page, and what ends that. */
 export interface Page {
   handler: RequestHandler
-  /** The page's styles arrive as `<style>` elements, which the content security policy has to allow. */
-  inlineStyles: boolean
+  /** It is served by Vite, whose `<style>` elements and worker the content security policy has to allow. */
+  live: boolean
   close(): Promise<void>
 }
 
@@ -27,7 +27,7 @@ export async function livePage(server: Server): Promise<Page> {
     res.type('html').send(await vite.transformIndexHtml(req.originalUrl, html))
   })
   handler.use(vite.middlewares)
-  return { handler, inlineStyles: true, close: () => vite.close() }
+  return { handler, live: true, close: () => vite.close() }
 }
 
 /** The page out of `client/`, compiled now. */
@@ -49,5 +49,5 @@ export function builtPage(folder: string = path('../client')): Page {
     // The names in assets/ change with their content.
     .use('/assets', express.static(`${folder}/assets`, { immutable: true, maxAge: '1y' }))
     .use(express.static(folder, { index: false }))
-  return { handler, inlineStyles: false, close: () => Promise.resolve() }
+  return { handler, live: false, close: () => Promise.resolve() }
 }

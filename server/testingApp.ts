@@ -63,7 +63,12 @@ export async function startApp({
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo
 
-  const exchange = async (text: string): Promise<Reply> => replyOf(await new Client(port, text).toEnd())
+  const exchange = async (text: string): Promise<Reply> => {
+    const client = new Client(port, text)
+    const reply = replyOf(await client.toEnd())
+    client.socket.destroy()
+    return reply
+  }
   return {
     server,
     port,

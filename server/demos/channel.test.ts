@@ -1,0 +1,274 @@
+import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import { describe, expect, it, vi } from 'vitest'
+import { channelPaths, greeting } from '../../shared/demos/channel'
+import { eventsOf, type Client } from '../testing'
+import { errorOf, startApp, streamOf, type Headers, type Reply, type TestApp, type TestAppOptions } from '../testingApp'
+
+vi.setConfig({ testTimeout: 30_000 })
+
+const { subscribe, push, over } = channelPaths
+const GOODBYE = 'Connection closed by server'
+const ID = /^[\w-]{12}:\d+$/
+
+const eventually = (assertion: () => unknown): Promise<unknown> =>
+  vi.waitFor(assertion, { timeout: 20_000, interval: 5 })
+
+interface ChannelApp extends TestApp {
+  subscribe: (query?: string, headers?: Headers) => Client
+  /** Pushes to channel `a`, and resolves to the position. */
+  push: (content: string, id?: string) => Promise<string>
+  over: (id?: string) => Promise<string>
+}
+
+async function start(options: TestAppOptions = {}): Promise<ChannelApp> {
+  const app = await startApp(options)
+  const position = async (path: string, body: Record<string, string>): Promise<string> => {
+    const headers = { Accept: 'application/json' }
+    const answer = await app.fetch(path, { method: 'POST', headers, body: new URLSearchParams(body) })
+    expect(answer.status).toBe(200)
+    return ((await answer.json()) as { position: string }).position
+  }
+  return {
+    ...app,
+    subscribe: (query = '', headers) => app.open(`${subscribe}?id=a${query}`, headers),
+    push: (content, id = 'a') => position(push, { id, content }),
+    over: (id = 'a') => position(over, { id }),
+  }
+}
+
+/** The events of a stream, as a browser reads them, after its greeting. */
+function eventsIn(client: Client): EventSourceMessage[] {
+  const events: EventSourceMessage[] = []
+  createParser({ onEvent: (event) => void events.push(event) }).feed(streamOf(client))
+  expect(events.shift()).toMatchObject({ event: undefined, data: greeting })
+  return events
+}
+
+const dataIn = (client: Client): string[] => eventsIn(client).map(({ data }) => data)
+/** The fields of the first event. */
+const greetingOf = (client: Client): Record<string, string> | undefined => eventsOf(streamOf(client))[0]
+
+async function greeted(client: Client): Promise<Client> {
+  await client.until(new RegExp(`data: ${greeting}\n\n`))
+  return client
+}
+
+describe('a channel', () => {
+  it('is these bytes: the greeting with the position where it starts, the events with theirs, close', async () => {
+    const app = await start()
+    const client = await greeted(app.subscribe())
+    const [one, two, end] = [await app.push('one'), await app.push('two\nlines'), await app.over()]
+    await client.toEnd()
+    const start0 = one.replace(/:1$/, ':0')
+    expect([one, two, end].map((position) => position.split(':')[1])).toEqual(['1', '2', '3'])
+    expect(streamOf(client)).toBe(
+      `id: ${start0}\ndata: ${greeting}\n\n` +
+        `id: ${one}\ndata: one\n\nid: ${two}\ndata: two\ndata: lines\n\n` +
+        `event: close\nid: ${end}\ndata: ${GOODBYE}\n\n`,
+    )
+  })
+
+  it('keeps what was pushed before anybody subscribed', async () => {
+    const app = await start()
+    await app.push('1')
+    await app.push('2')
+    const client = app.subscribe()
+    await client.until(/data: 2\n\n/)
+    expect(dataIn(client)).toEqual(['1', '2'])
+  })
+
+  it('goes to all its subscribers, and to nobody else', async () => {
+    const app = await start()
+    const clients = await Promise.all([1, 2, 3].map(() => greeted(app.subscribe())))
+    const other = await greeted(app.open(`${subscribe}?id=b`))
+    await app.push('1')
+    clients.push(await greeted(app.subscribe()))
+    await app.push('2')
+    await app.over()
+    for (const client of clients) {
+      await client.toEnd()
+      expect(dataIn(client)).toEqual(['1', '2', GOODBYE])
+    }
+    await app.over('b')
+    await other.toEnd()
+    expect(dataIn(other)).toEqual([GOODBYE])
+  })
+
+  it('shows one who wants only what is new nothing of what is old', async () => {
+    const app = await start()
+    await app.push('old')
+    const client = await greeted(app.subscribe('&from=now'))
+    await app.push('new')
+    await client.until(/new\n\n/)
+    expect(dataIn(client)).toEqual(['new'])
+    expect(greetingOf(client)?.['id']).toMatch(/:1$/)
+  })
+
+  it.each(['oldest', '', 'NOW', 'yesterday'])('shows one with from=%s everything that is kept', async (from) => {
+    const app = await start()
+    await app.push('old')
+    const client = app.subscribe(`&from=${from}`)
+    await client.until(/old\n\n/)
+    expect(dataIn(client)).toEqual(['old'])
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['a line feed', '\n'],
+    ['lines', 'a\nb\n\nc\n'],
+    ['field names', 'data: x\nid: 1\n: y'],
+    ['leading spaces', '  x'],
+    ['other scripts', '订阅 שלום ನಮಸ್ಕಾರ 👩‍👩‍👧 e\u0301'],
+    ['what a query and a form escape', 'a&b=c+d%20e#f?g"h\'i'],
+  ])('carries %s as it is, by GET, form and JSON', async (_what, content) => {
+    const app = await start()
+    const params = { id: 'a', content }
+    const JSON_TYPE = { 'Content-Type': 'application/json' }
+    const answers = [
+      await app.fetch(`${push}?${new URLSearchParams(params)}`),
+      await app.fetch(push, { method: 'POST', body: new URLSearchParams(params) }),
+      await app.fetch(push, { method: 'POST', body: JSON.stringify(params), headers: JSON_TYPE }),
+      await app.fetch(`${push}?id=a`, { method: 'POST', body: JSON.stringify({ content }), headers: JSON_TYPE }),
+    ]
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    const client = app.subscribe()
+    await greeted(client)
+    await app.over()
+    await client.toEnd()
+    // A newcomer begins a new life: the old one is read by who was in it.
+    expect(dataIn(client)).toEqual([content, content, content, content, GOODBYE])
+  })
+
+  it.each([
+    ['*/*', 'text/plain; charset=utf-8'],
+    ['text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', 'text/plain; charset=utf-8'],
+    ['application/json', 'application/json; charset=utf-8'],
+    ['application/json, text/plain;q=0.5', 'application/json; charset=utf-8'],
+    ['image/png', 'text/plain; charset=utf-8'],
+  ])('answers one who changes it and accepts %s with %s', async (Accept, type) => {
+    const app = await start()
+    const isText = type.startsWith('text')
+    const expectAnswer = ({ status, headers, body }: Reply, words: string, n: number): void => {
+      expect([status, headers['content-type']]).toEqual([200, type])
+      if (isText) expect(body).toBe(words)
+      else expect(JSON.parse(body)).toEqual({ position: expect.stringMatching(new RegExp(`:${n}$`)) as string })
+    }
+    expectAnswer(await app.ask('GET', `${push}?id=a&content=x`, { Accept }), 'pushed!\n', 1)
+    expectAnswer(await app.ask('POST', `${over}?id=a`, { Accept }), 'over!\n', 2)
+  })
+})
+
+describe('a channel that is over', () => {
+  it.each([
+    ['the header', (id: string) => ['', { 'Last-Event-ID': id }] as const],
+    ['the query', (id: string) => [`&lastEventId=${encodeURIComponent(id)}`, {}] as const],
+    ['the header before a query of long ago', (id: string) => ['&lastEventId=x:1', { 'Last-Event-ID': id }] as const],
+  ])('answers one who comes back with 204, by %s', async (_how, carry) => {
+    const app = await start()
+    const client = await greeted(app.subscribe())
+    await app.push('1')
+    await app.over()
+    await client.toEnd()
+    const close = eventsIn(client).at(-1)
+    expect(close).toMatchObject({ event: 'close', data: GOODBYE, id: expect.stringMatching(ID) as string })
+    const [query, headers] = carry(close?.id ?? '')
+    expect(await app.ask('GET', `${subscribe}?id=a${query}`, headers)).toMatchObject({ status: 204, body: '' })
+  })
+
+  it('still gives one who was cut off before the end the rest of it, also while a new life goes on', async () => {
+    const app = await start()
+    const [first] = [await app.push('1'), await app.push('2'), await app.over(), await app.push('new')]
+    const client = app.subscribe('', { 'Last-Event-ID': first })
+    await client.toEnd()
+    expect(dataIn(client)).toEqual(['2', GOODBYE])
+  })
+
+  it.each(['a subscriber', 'a push'])(
+    'begins a new life with %s, in which nothing of the old is shown',
+    async (who) => {
+      const app = await start()
+      const old = [await app.push('old'), await app.over()]
+      if (who === 'a push') await app.push('first')
+      const client = await greeted(app.subscribe())
+      const position = await app.push('new')
+      await client.until(/data: new\n\n/)
+      expect(dataIn(client)).toEqual(who === 'a push' ? ['first', 'new'] : ['new'])
+      expect(old.map((id) => id.split(':')[0])).not.toContain(position.split(':')[0])
+    },
+  )
+
+  it('is nothing that can be ended again', async () => {
+    const app = await start()
+    await app.push('1')
+    await app.over()
+    expect(errorOf(await app.ask('POST', `${over}?id=a`))).toEqual({
+      status: 404,
+      code: 'no-channel',
+      message: 'There is no channel a: subscribe or push first.',
+    })
+  })
+
+  it('leaves no stream and no channel that someone listens to', async () => {
+    const app = await start()
+    const clients = await Promise.all([1, 2, 3].map(() => greeted(app.subscribe())))
+    expect([app.streams.size, app.hub.size]).toEqual([3, 1])
+    await app.over()
+    for (const client of clients) await client.toEnd()
+    await eventually(() => expect([app.streams.size, app.hub.size]).toEqual([0, 0]))
+  })
+})
+
+describe('a subscription with a timeout', () => {
+  it('asks for a quick return, is cut without close, and resumes without a loss, greeted each time', async () => {
+    const app = await start()
+    const seen: string[] = []
+    let lastId = ''
+    let pushed = 0
+    for (let round = 0; round < 3; round++) {
+      await app.push(String(++pushed)) // While nobody listens.
+      const client = app.subscribe('&timeout=150', lastId === '' ? {} : { 'Last-Event-ID': lastId })
+      await greeted(client)
+      await app.push(String(++pushed)) // While it listens, or just after.
+      await client.toEnd()
+      expect(streamOf(client)).toMatch(/^retry: 1000\n\n(id: .*\n)?data: 连接成功\n\n/)
+      const events = eventsIn(client)
+      expect(events.map(({ event }) => event)).not.toContain('close')
+      seen.push(...events.map(({ data }) => data))
+      lastId = events.at(-1)?.id ?? lastId
+    }
+    const rest = await greeted(app.subscribe('', { 'Last-Event-ID': lastId }))
+    await app.over()
+    await rest.toEnd()
+    expect([...seen, ...dataIn(rest)]).toEqual([...Array.from({ length: pushed }, (_, n) => String(n + 1)), GOODBYE])
+    await eventually(() => expect(app.streams.size).toBe(0))
+  })
+
+  it('is greeted with an id only when it has none of its own', async () => {
+    const app = await start()
+    const position = await app.push('1')
+    const newcomer = await greeted(app.subscribe())
+    expect(greetingOf(newcomer)).toEqual({ id: position.replace(/:1$/, ':0'), data: greeting })
+    const back = await greeted(app.subscribe('', { 'Last-Event-ID': position }))
+    expect(greetingOf(back)).toEqual({ data: greeting })
+    const empty = await greeted(app.subscribe('&lastEventId='))
+    expect(greetingOf(empty)).toEqual(greetingOf(newcomer))
+  })
+
+  it('that saw nothing but its greeting resumes from there', async () => {
+    const app = await start()
+    const client = await greeted(app.subscribe('&from=now'))
+    client.socket.destroy()
+    const id = greetingOf(client)?.['id'] ?? ''
+    await app.push('missed')
+    const back = app.subscribe(`&from=now&lastEventId=${encodeURIComponent(id)}`)
+    await back.until(/missed\n\n/)
+    expect(dataIn(back)).toEqual(['missed'])
+  })
+
+  it('keeps its timer no longer than its client', async () => {
+    const app = await start()
+    const client = await greeted(app.subscribe('&timeout=3600000'))
+    client.socket.destroy()
+    await eventually(() => expect([app.streams.size, app.hub.size]).toEqual([0, 0]))
+  })
+})

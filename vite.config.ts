@@ -15,6 +15,8 @@ export default defineConfig(({ isSsrBuild }) => ({
     outDir: path(isSsrBuild ? './dist/server' : './dist/client'),
     emptyOutDir: true,
     copyPublicDir: !isSsrBuild,
+    // On a busy machine it would be the first thing that npm start prints.
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
   test: {
     root: path('./'),

@@ -167,12 +167,15 @@ describe('an error', () => {
   })
 
   it('in the middle of an answer cuts it off, and says nothing into it', async () => {
+    const reported = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    const error = new Error('password 123')
     const page = pageOf((_req, res, next) => {
-      res.write('half of it', () => next(new Error('password 123')))
+      res.write('half of it', () => next(error))
     })
     const { port } = await app({ page })
     const received = await new Client(port, request('GET')).toEnd()
     expect(received).toMatch(/\r\n\r\na\r\nhalf of it\r\n$/)
+    expect(reported).toHaveBeenCalledExactlyOnceWith(error)
   })
 })
 

@@ -1,8 +1,8 @@
 /**
  * fetchTransport 1.0.0: headers, POST and HTTP errors for useEventSource.
  *
- * Copy it beside useEventSource.ts; it needs the package `eventsource-parser`, version 4. From the vue-sse project,
- * client/composables/fetchTransport.ts. MIT licence: keep this header.
+ * Copy it beside useEventSource.ts; it needs `npm i eventsource-parser@4`: version 3 does not tell of ids without data. From the
+ * vue-sse project, client/composables/fetchTransport.ts. MIT licence: keep this header.
  *
  *     const transport = fetchTransport({ headers: async () => ({ Authorization: `Bearer ${await freshToken()}` }) })
  *     const { content } = useEventSource('/sse', { transport })

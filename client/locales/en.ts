@@ -75,7 +75,7 @@ export const en = {
   byHand: {
     title: 'By hand',
     intro:
-      'A response that is kept open and lines that are written to it: is that not enough? Push a line. The raw text shows it, but EventSource shows nothing, because an event is data: in front and an empty line behind. Push one that is framed.',
+      'A response that is kept open and lines that are written to it: is that not enough? Push a line. The raw text shows it, but EventSource shows nothing, because an event is data: in front and an empty line behind. Push one that is framed. Over ends the response, but nothing has told the browser that it is finished: it comes back.',
     framed: 'Push it framed',
     raw: 'The raw text of the response',
   },
@@ -84,6 +84,7 @@ export const en = {
     intro:
       'Everyone who is subscribed to an id gets what is pushed to it, also in another tab. What was pushed before anyone listened is kept. Over ends it for all.',
     id: 'Id',
+    idHelp: '1 to 64 of the characters A-Z, a-z, 0-9, . _ ~ -',
   },
   reconnect: {
     title: 'Reconnect',
@@ -93,7 +94,7 @@ export const en = {
   wire: {
     title: 'Wire format',
     intro:
-      'On the left the response as it is, on the right what EventSource makes of it. A stream is text: lines of field: value, and an empty line that ends an event.',
+      'The same stream, requested twice: on the left as it is, on the right as EventSource understands it. A stream is text: lines of field: value, and an empty line that ends an event.',
     raw: 'The bytes of the stream',
     try: 'Type a block, and see what comes of it',
     event: 'an event:',

@@ -37,8 +37,6 @@ const WIRE: [string, string, string[]][] = [
 
 for (const kind of ['native', 'fetch', 'shared'] as const) {
   test.describe(kind, () => {
-    // Known fault, not yet understood: after quick stops and starts, about once in 60 runs, one connection too many stays open.
-    if (kind === 'shared') test.describe.configure({ retries: 2 })
     const listen = (page: Page, site: Site, url: string, options: Parameters<typeof listenBy>[3] = {}): Promise<void> =>
       listenBy(page, site, url, { kind, ...options })
     const heard = async (page: Page): Promise<string[]> =>

@@ -61,6 +61,7 @@ const doors = [
       './',
       '../../components/',
       '../../composables/',
+      '@/composables/',
       '../../../shared/',
       '../../../server/demos/',
     ],

@@ -9,6 +9,8 @@ export default defineConfig(({ isSsrBuild }) => ({
   root: path('./client'),
   cacheDir: path('./node_modules/.vite'),
   plugins: [vue()],
+  // Only the examples use it: copied into another Vue project, where `@` is its source, their imports are right.
+  resolve: { alias: { '@': path('./client') } },
   // Found later, a dependency would reload the page in the middle of a stream.
   optimizeDeps: { include: ['vue', 'vue-i18n'] },
   build: {

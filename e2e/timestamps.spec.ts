@@ -40,19 +40,54 @@ test('a server that goes away and comes back is reconnected to, and no line is m
   await press(page, 'Start')
   await expect.poll(() => lines(page)).not.toHaveLength(0)
   await site.stop()
-  await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt \d+: connection lost$/)
+  await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt \d+: connection lost/)
+  await expect(page.getByRole('alert')).toContainText('The server does not answer')
   await site.start()
   await expect(page.getByRole('status')).toHaveText('Finished by the server', { timeout: 15_000 })
   expect(await lines(page)).toHaveLength(30)
+  await expect(page.getByRole('alert')).toHaveCount(0)
 })
 
-test('a server that refuses is said to have refused', async ({ page, site }) => {
-  site.route('/sse', (_req, res) => res.writeHead(503).end())
+test.describe('a server that refuses', () => {
+  test.beforeEach(({ site }) => {
+    site.route('/sse', (_req, res) =>
+      res
+        .writeHead(503, { 'Retry-After': '30', 'Content-Type': 'application/json' })
+        .end('{"error":{"code":"capacity-total","message":"10 streams are open: try again later."}}'),
+    )
+  })
+
+  test('is said to have refused, and why that is all there is to know', async ({ page, site }) => {
+    await page.goto(site.url)
+    await press(page, 'Start')
+    await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt \d: refused by the server/)
+    await expect(page.getByRole('alert')).toContainText('EventSource hides why')
+    await press(page, 'Stop')
+    await expect(page.getByRole('status')).toHaveText('Stopped by you')
+    await expect(page.getByRole('alert')).toHaveCount(0)
+  })
+
+  test('is quoted, where its words can be read, and is asked again at once if so wished', async ({ page, site }) => {
+    await page.goto(`${site.url}/?transport=fetch`)
+    await press(page, 'Start')
+    await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt 1: refused by the server +in \d\d s$/)
+    await expect(page.getByRole('alert')).toHaveText(
+      'The server answered with status 503. 10 streams are open: try again later.',
+    )
+    await press(page, 'Try now')
+    await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt 2: /)
+    expect(site.to('/sse')).toHaveLength(2)
+  })
+})
+
+test('a device that is offline is said to be', async ({ page, site, context }) => {
   await page.goto(site.url)
   await press(page, 'Start')
-  await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt 1: refused by the server$/)
-  await press(page, 'Stop')
-  await expect(page.getByRole('status')).toHaveText('Stopped by you')
+  await site.stop()
+  await context.setOffline(true)
+  await expect(page.getByRole('alert')).toContainText('This device is offline')
+  await context.setOffline(false)
+  await expect(page.getByRole('alert')).toContainText('The server does not answer')
 })
 
 for (const transport of ['fetch', 'shared']) {
@@ -86,12 +121,20 @@ test('the text area follows the newest line, but not a reader who scrolled up', 
   await expect.poll(below).toBeLessThanOrEqual(8)
 
   await output(page).evaluate((element) => element.scrollTo(0, 0))
+  const visible = await output(page).evaluate((element) => {
+    const { lineHeight, paddingTop } = getComputedStyle(element)
+    return (element.clientHeight - parseFloat(paddingTop)) / parseFloat(lineHeight)
+  })
   await press(page, 'Start')
-  await expect.poll(() => lines(page)).toHaveLength(60)
+  await expect(page.getByRole('status')).toHaveText('Finished by the server')
   expect(await output(page).evaluate((element) => element.scrollTop)).toBe(0)
+  const button = page.getByRole('button', { name: 'lines below' })
+  const said = Number(/\d+/.exec((await button.textContent()) ?? '')?.[0])
+  expect(Math.abs(said - (60 - visible))).toBeLessThan(1)
 
-  await page.getByRole('button', { name: 'Follow the newest line' }).click()
-  expect(await below()).toBeLessThanOrEqual(8)
+  await button.click()
+  await expect.poll(() => lines(page)).toHaveLength(60)
+  await expect.poll(below).toBeLessThanOrEqual(8)
 })
 
 test('the page speaks the language of the browser, and the one that is chosen from then on', async ({
@@ -177,7 +220,7 @@ test.describe('once a second', () => {
     await press(page, 'Start')
     await expect.poll(() => site.to('/sse').length).toBe(6)
     await expect.poll(async () => (await lines(page)).length).toBeGreaterThan(2)
-    const ids = await page.locator('tbody td:nth-child(3)').allTextContents()
+    const ids = await page.locator('tbody td:nth-child(4)').allTextContents()
     expect(ids.map((id) => Number(id.split(':')[1]))).toEqual(ids.map((_id, n) => n + 1))
   })
 })

@@ -3,24 +3,33 @@ import { nextTick, ref, watch, type Ref, type WatchSource } from 'vue'
 /** Pixels from the end within which a reader still counts as being at the end. */
 const NEAR = 8
 
-/**
- * Keeps the end of a scrolling element in view as it grows, unless the reader has scrolled up.
- *
- * @returns whether it follows, and what makes it follow again.
- */
-export function useFollowNewest(
-  element: Readonly<Ref<HTMLElement | null>>,
-  grows: WatchSource,
-): { following: Readonly<Ref<boolean>>; onScroll: () => void; follow: () => void } {
+export interface FollowNewest {
+  readonly following: Readonly<Ref<boolean>>
+  /** Pixels of the content that are below what is in view. */
+  readonly below: Readonly<Ref<number>>
+  onScroll: () => void
+  /** Goes to the end, and follows again. */
+  follow: () => void
+}
+
+/** Keeps the end of a scrolling element in view as it grows, unless the reader has scrolled up. */
+export function useFollowNewest(element: Readonly<Ref<HTMLElement | null>>, grows: WatchSource): FollowNewest {
   const following = ref(true)
+  const below = ref(0)
+
+  function measure(): void {
+    const { value } = element
+    if (value) below.value = Math.max(0, value.scrollHeight - value.scrollTop - value.clientHeight)
+  }
 
   function onScroll(): void {
-    const { value } = element
-    if (value) following.value = value.scrollHeight - value.scrollTop - value.clientHeight <= NEAR
+    measure()
+    following.value = below.value <= NEAR
   }
 
   function follow(): void {
     following.value = true
+    below.value = 0
     const { value } = element
     if (value) value.scrollTop = value.scrollHeight
   }
@@ -28,11 +37,11 @@ export function useFollowNewest(
   watch(
     grows,
     async () => {
-      if (!following.value) return
       await nextTick()
-      follow()
+      if (following.value) follow()
+      else measure()
     },
     { flush: 'post' },
   )
-  return { following, onScroll, follow }
+  return { following, below, onScroll, follow }
 }

@@ -26,10 +26,20 @@ export const en = {
     reconnecting: 'Reconnecting, attempt {attempt}: {reason}',
     failed: 'Failed: {reason}',
     gaveUp: 'Gave up after {attempt} attempts: {reason}',
+    in: 'in {seconds} s',
   },
   reason,
+  trouble: {
+    offline: 'This device is offline. The stream goes on where it was as soon as the network is back.',
+    network:
+      'The server does not answer: it was stopped, is being restarted, or something between is broken. The stream goes on where it was as soon as it is back.',
+    refused:
+      'The server answered, but not with a stream. EventSource hides why: it may have as many streams as it allows (503), or no stream at this address (404). The fetch transport would tell.',
+    http: 'The server answered with status {status}. {message}',
+    timeout: 'The server has been silent for too long, so the connection counts as dead and is made anew.',
+  },
   follow: {
-    below: 'Follow the newest line',
+    below: '{lines} line below | {lines} line below | {lines} lines below',
   },
   events: {
     title: 'Events as they came',
@@ -41,6 +51,7 @@ export const en = {
   },
   stream: {
     start: 'Start',
+    now: 'Try now',
     stop: 'Stop',
     clear: 'Clear',
     output: 'Output',

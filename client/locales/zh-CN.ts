@@ -12,6 +12,7 @@ export const zhCN: Messages = {
     reconnecting: '正在重连（第 {attempt} 次）：{reason}',
     failed: '连接失败：{reason}',
     gaveUp: '重连 {attempt} 次后放弃：{reason}',
+    in: '{seconds} 秒后重试',
   },
   reason: {
     stopped: '已手动中止',
@@ -26,8 +27,16 @@ export const zhCN: Messages = {
     'invalid-url': '地址无效',
     unsupported: '当前浏览器不支持',
   },
+  trouble: {
+    offline: '当前设备已离线。网络恢复后，会从断点继续接收。',
+    network: '服务器没有响应：可能已停止、正在重启，或中间的网络出了问题。恢复后会从断点继续接收。',
+    refused:
+      '服务器有响应，但返回的不是事件流。EventSource 不会告诉页面原因：可能是连接数已达上限（503），也可能是地址不存在（404）。换用 fetch 传输方式就能看到原因。',
+    http: '服务器返回了状态码 {status}。{message}',
+    timeout: '服务器长时间没有任何数据，连接已视为失效，正在重新建立。',
+  },
   follow: {
-    below: '跳到最新一行',
+    below: '下方还有 {lines} 行',
   },
   events: {
     title: '收到的事件',
@@ -39,6 +48,7 @@ export const zhCN: Messages = {
   },
   stream: {
     start: '发起调用',
+    now: '立即重试',
     stop: '中止输出',
     clear: '清空',
     output: '输出',

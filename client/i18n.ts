@@ -26,5 +26,4 @@ export function switchLanguage(): void {
 
 watchEffect(() => {
   document.documentElement.lang = i18n.global.locale.value
-  document.title = i18n.global.t('title')
 })

@@ -1,4 +1,5 @@
-import { createRouter, createWebHistory, type Router } from 'vue-router'
+import { nextTick } from 'vue'
+import { createRouter, createWebHistory, START_LOCATION, type Router } from 'vue-router'
 import { pages } from '../shared/pages'
 import ByHandDemo from './demos/byHand/ByHandDemo.vue'
 import ChannelDemo from './demos/channel/ChannelDemo.vue'
@@ -9,6 +10,7 @@ import TimestampsDemo from './demos/timestamps/TimestampsDemo.vue'
 
 export const router: Router = createRouter({
   history: createWebHistory(),
+  scrollBehavior: (to, from, saved) => (to.path === from.path ? undefined : (saved ?? { top: 0 })),
   routes: [
     { path: pages.timestamps, component: TimestampsDemo },
     { path: pages.emitter, component: EmitterDemo },
@@ -17,4 +19,11 @@ export const router: Router = createRouter({
     { path: pages.reconnect, component: ReconnectDemo },
     { path: pages.wire, component: WireDemo },
   ],
+})
+
+// A new page without a new document: those who do not see it hear its heading.
+router.afterEach(async (to, from) => {
+  if (from === START_LOCATION || to.path === from.path) return
+  await nextTick()
+  document.querySelector('h2')?.focus({ preventScroll: true })
 })

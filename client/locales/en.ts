@@ -19,6 +19,7 @@ export const en = {
   tagline: 'One composable to copy into your project, one small Express server, and nothing lost in between.',
   language: '中文',
   pages: 'Demos',
+  next: 'Next: {title}',
   status: {
     idle: 'Not started',
     connecting: 'Connecting …',
@@ -71,7 +72,7 @@ export const en = {
   timestamps: {
     title: 'Timestamps',
     intro:
-      'The server sends the time once a second, thirty times, and then an event named close. Stop and Start goes on where it was; cut the connection, and the browser does the same by itself.',
+      'A server-sent event stream is an HTTP response that does not end. The server writes short blocks of text into it, the browser gives each to the page as an event, and when the connection is lost the browser makes a new one and tells the server which event it saw last.\nHere the server sends the time once a second, thirty times, and then an event named close. Stop and Start goes on where it was; cut the connection, and the browser does the same by itself.',
   },
   emitter: {
     title: 'Emitter',

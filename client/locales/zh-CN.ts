@@ -5,6 +5,7 @@ export const zhCN: Messages = {
   tagline: '一个复制即用的组合式函数，一个小巧的 Express 服务端，消息一条不丢。',
   language: 'English',
   pages: '演示',
+  next: '下一页：{title}',
   status: {
     idle: '尚未开始',
     connecting: '正在连接……',
@@ -68,7 +69,7 @@ export const zhCN: Messages = {
   timestamps: {
     title: '时间戳',
     intro:
-      '服务器每秒发送一次当前时间，共 30 次，最后发送一个 close 事件。中止后再次发起调用，会从上次的位置继续；连接中断时，浏览器也会自动重连，从断点继续接收。',
+      '服务器发送事件（SSE）就是一个不会结束的 HTTP 响应：服务器往里写一小段一小段的文本，浏览器把每一段作为一个事件交给页面；连接断开后，浏览器会自动重连，并告诉服务器最后收到的是哪个事件。\n这里的服务器每秒发送一次当前时间，共 30 次，最后发送一个 close 事件。中止后再次发起调用，会从上次的位置继续；连接中断时，浏览器也会自动重连，从断点继续接收。',
   },
   emitter: {
     title: 'Emitter',

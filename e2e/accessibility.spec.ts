@@ -1,0 +1,107 @@
+/** Each page as axe sees it, by keyboard, and for those who want nothing to move. */
+import AxeBuilder from '@axe-core/playwright'
+import type { Page } from '@playwright/test'
+import { pages } from '../shared/pages'
+import { expect, test } from './fixture'
+
+declare global {
+  interface Window {
+    /** The sum of the layout shifts, each the share of the view that moved times how far. */
+    shift: number
+  }
+}
+
+const violations = async (page: Page): Promise<string[]> =>
+  (await new AxeBuilder({ page }).analyze()).violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`,
+  )
+
+for (const [name, path] of Object.entries(pages)) {
+  for (const [colorScheme, locale] of [
+    ['light', 'en-US'],
+    ['dark', 'zh-CN'],
+  ] as const) {
+    test(`${name}: axe finds nothing, ${colorScheme}, ${locale}`, async ({ browser, site }) => {
+      const context = await browser.newContext({ colorScheme, locale })
+      const page = await context.newPage()
+      await page.goto(site.url + path)
+      await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
+      expect(await violations(page)).toEqual([])
+      await page.locator('main button').first().click()
+      await expect(page.locator('[data-status="open"]').first()).toBeVisible()
+      expect(await violations(page)).toEqual([])
+      await context.close()
+    })
+  }
+
+  test(`${name}: fits a phone`, async ({ browser, site }) => {
+    const context = await browser.newContext({ viewport: { width: 360, height: 740 } })
+    const page = await context.newPage()
+    await page.goto(site.url + path)
+    await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360)
+    await context.close()
+  })
+
+  test(`${name}: every control can be reached by keyboard, and shows that it is`, async ({ page, site }) => {
+    await page.goto(site.url + path)
+    await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
+    const controls = page.locator('a[href], button, input, select, textarea, [tabindex="0"]').locator('visible=true')
+    const expected = await controls.count()
+    const reached = new Set<number>()
+    const hidden: string[] = []
+    // Of a group of radio buttons the keyboard reaches one, and the others by its arrows.
+    const radios = await page.locator('input[type=radio]:not(:checked)').locator('visible=true').count()
+    for (let n = 0; n < expected; n++) {
+      await page.keyboard.press('Tab')
+      const { index, html, visible } = await page.evaluate(() => {
+        const all = [...document.querySelectorAll('a[href], button, input, select, textarea, [tabindex="0"]')]
+        const element = document.activeElement ?? document.body
+        const { outlineStyle, boxShadow } = getComputedStyle(element)
+        return {
+          index: all.indexOf(element),
+          html: element.outerHTML.slice(0, 100),
+          visible: outlineStyle !== 'none' || boxShadow !== 'none',
+        }
+      })
+      if (index >= 0) reached.add(index)
+      if (index >= 0 && !visible) hidden.push(html)
+    }
+    expect(reached.size).toBe(expected - radios)
+    expect(hidden).toEqual([])
+  })
+}
+
+test('nothing moves for those who want less motion', async ({ page, site }) => {
+  site.route('/sse', () => undefined)
+  await page.emulateMedia({ reducedMotion: 'reduce' })
+  await page.goto(site.url)
+  await page.getByRole('button', { name: 'Start', exact: true }).click()
+  await expect(page.getByRole('status')).toHaveText('Connecting …')
+  expect(await page.evaluate(() => document.getAnimations().length)).toBe(0)
+  await page.emulateMedia({ reducedMotion: 'no-preference' })
+  await expect.poll(() => page.evaluate(() => document.getAnimations().length)).toBeGreaterThan(0)
+})
+
+test('nothing jumps while text streams in', async ({ page, site }) => {
+  await page.goto(site.url)
+  await page.evaluate(() => {
+    window.shift = 0
+    new PerformanceObserver((list) => {
+      for (const { value = 0 } of list.getEntries() as (PerformanceEntry & { value?: number })[]) window.shift += value
+    }).observe({ type: 'layout-shift', buffered: true })
+  })
+  await page.getByRole('button', { name: 'Start', exact: true }).click()
+  await expect(page.getByRole('status')).toHaveText('Finished by the server')
+  expect(await page.evaluate(() => window.shift)).toBeLessThan(0.01)
+})
+
+test('a page that is gone to has the focus at its heading, and a title of its own', async ({ page, site }) => {
+  await page.goto(site.url)
+  await expect(page).toHaveTitle('Timestamps – Server-Sent Events for Vue 3')
+  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('BODY')
+  await page.getByRole('link', { name: 'Next: Emitter' }).click()
+  await expect(page).toHaveTitle('Emitter – Server-Sent Events for Vue 3')
+  await expect(page.getByRole('heading', { level: 2, name: 'Emitter' })).toBeFocused()
+  expect(await page.evaluate(() => scrollY)).toBe(0)
+})

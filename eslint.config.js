@@ -46,6 +46,11 @@ const doors = [
     because: 'sharedTransport.ts is copied beside useEventSource.ts, and needs nothing else.',
   },
   {
+    files: ['plugins/**'],
+    may: ['node:', 'vite$', 'shiki/', './', '../client/components/code$'],
+    because: 'A plugin compiles what is shown and served. It knows no demo, and of the page only the form of its data.',
+  },
+  {
     files: ['client/components/**'],
     may: ['vue$', 'vue-i18n$', './', '../composables/'],
     because: 'A component is used by several demos and knows none of them.',

@@ -2,13 +2,14 @@
 import { fileURLToPath } from 'node:url'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vite'
+import { code } from './plugins/code.ts'
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
 export default defineConfig(({ isSsrBuild }) => ({
   root: path('./client'),
   cacheDir: path('./node_modules/.vite'),
-  plugins: [vue()],
+  plugins: [vue(), code(path('./'), path('./node_modules/.cache/code'))],
   // Only the examples use it: copied into another Vue project, where `@` is its source, their imports are right.
   resolve: { alias: { '@': path('./client') } },
   // Found later, a dependency would reload the page in the middle of a stream.
@@ -23,7 +24,7 @@ export default defineConfig(({ isSsrBuild }) => ({
   test: {
     root: path('./'),
     projects: [
-      { extends: true, test: { name: 'server', include: ['{server,shared}/**/*.test.ts'] } },
+      { extends: true, test: { name: 'server', include: ['{plugins,server,shared}/**/*.test.ts'] } },
       { extends: true, test: { name: 'client', include: ['client/**/*.test.ts'], environment: 'happy-dom' } },
       {
         extends: true,

@@ -5,3 +5,11 @@ declare module '*.vue' {
   const component: Component
   export default component
 }
+
+/** Made by plugins/code.ts. */
+declare module '*?code' {
+  import type { Code } from './components/code'
+
+  const code: Code
+  export default code
+}

@@ -66,6 +66,9 @@ export const en = {
   code: {
     copy: 'Copy',
     copied: 'Copied',
+    notCopied: 'The browser did not allow it: select the code and copy it by hand.',
+    all: 'Show all {lines} lines',
+    less: 'Show less',
     client: 'In the page',
     server: 'On the server',
   },

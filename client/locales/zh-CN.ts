@@ -63,6 +63,9 @@ export const zhCN: Messages = {
   code: {
     copy: '复制',
     copied: '已复制',
+    notCopied: '浏览器不允许复制，请手动选中代码后复制。',
+    all: '展开全部 {lines} 行',
+    less: '收起',
     client: '客户端代码',
     server: '服务端代码',
   },

@@ -3,13 +3,14 @@ import { fileURLToPath } from 'node:url'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vite'
 import { code } from './plugins/code.ts'
+import { registry } from './plugins/registry.ts'
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
 export default defineConfig(({ isSsrBuild }) => ({
   root: path('./client'),
   cacheDir: path('./node_modules/.vite'),
-  plugins: [vue(), code(path('./'), path('./node_modules/.cache/code'))],
+  plugins: [vue(), code(path('./'), path('./node_modules/.cache/code')), registry(path('./'))],
   // Only the examples use it: copied into another Vue project, where `@` is its source, their imports are right.
   resolve: { alias: { '@': path('./client') } },
   // Found later, a dependency would reload the page in the middle of a stream.

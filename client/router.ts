@@ -7,6 +7,7 @@ import EmitterDemo from './demos/emitter/EmitterDemo.vue'
 import ReconnectDemo from './demos/reconnect/ReconnectDemo.vue'
 import WireDemo from './demos/wire/WireDemo.vue'
 import TimestampsDemo from './demos/timestamps/TimestampsDemo.vue'
+import NotFound from './NotFound.vue'
 
 export const router: Router = createRouter({
   history: createWebHistory(),
@@ -18,6 +19,7 @@ export const router: Router = createRouter({
     { path: pages.channel, component: ChannelDemo },
     { path: pages.reconnect, component: ReconnectDemo },
     { path: pages.wire, component: WireDemo },
+    { path: '/:unknown(.*)*', component: NotFound },
   ],
 })
 

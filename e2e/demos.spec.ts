@@ -177,12 +177,26 @@ test('a stream that times out every second reconnects every second, and nothing 
   expect(numbers).toEqual(numbers.map((_number, n) => n + 1))
 })
 
-test('an unknown page is not found', async ({ page, site }) => {
-  const response = await page.goto(`${site.url}/nowhere`)
-  expect(response?.status()).toBe(404)
-  await page.getByRole('link').click()
-  await expect(page.getByRole('heading', { level: 2 })).toHaveText('Timestamps')
-})
+for (const { locale, title, home, first } of [
+  { locale: 'en-US', title: 'There is no such page', home: 'To the first demo', first: 'Timestamps' },
+  { locale: 'zh-CN', title: '页面不存在', home: '前往第一个演示', first: '时间戳' },
+]) {
+  test.describe(() => {
+    test.use({ locale })
+
+    test(`an unknown page is not found, says so in ${locale}, and leads home`, async ({ page, site }) => {
+      const response = await page.goto(`${site.url}/nowhere/at%20all?x=1`)
+      expect(response?.status()).toBe(404)
+      const heading = page.getByRole('heading', { level: 2 })
+      await expect(heading).toHaveText(title)
+      await expect(page.getByRole('main')).toContainText('/nowhere/at%20all')
+      await page.getByRole('link', { name: home }).click()
+      await expect(heading).toHaveText(first)
+      await page.goBack()
+      await expect(heading).toHaveText(title)
+    })
+  })
+}
 
 test('the wire shows every field as it is, and the events that come of them', async ({ page, site }) => {
   await page.goto(`${site.url}/wire`)

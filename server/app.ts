@@ -70,11 +70,7 @@ export function createApp(options: AppOptions): RequestListener {
   app.use(channel(streams, hub, changing, { maxContentBytes }))
 
   if (page) app.use(page.handler)
-  app.use((req, res) => {
-    if (req.accepts(['json', 'html']) === 'html')
-      res.status(404).type('html').send(`<!doctype html><title>404</title><p>Not found. <a href="/">To the start</a>`)
-    else sendError(res, new HttpError(404, 'not-found', `There is nothing at ${req.path}.`))
-  })
+  app.use((req, res) => sendError(res, new HttpError(404, 'not-found', `There is nothing at ${req.path}.`)))
   app.use(errors)
 
   // What reaches none of this is an address that Express cannot read. It would answer with a page of its own.

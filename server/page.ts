@@ -21,12 +21,11 @@ export async function livePage(server: Server): Promise<Page> {
   const { createServer } = await import('vite')
   const vite = await createServer({ appType: 'custom', server: { middlewareMode: true, hmr: { server } } })
 
-  const handler = Router()
-  handler.get(Object.values(pages), async (req, res) => {
+  const index: RequestHandler = async (req, res) => {
     const html = await readFile(path('../client/index.html'), 'utf8')
     res.type('html').send(await vite.transformIndexHtml(req.originalUrl, html))
-  })
-  handler.use(vite.middlewares)
+  }
+  const handler = Router().get(Object.values(pages), index).use(vite.middlewares, notFound(index))
   return { handler, live: true, close: () => vite.close() }
 }
 
@@ -42,12 +41,28 @@ export async function compiledPage(): Promise<Page> {
 export function builtPage(folder: string = path('../client')): Page {
   if (!existsSync(`${folder}/assets`))
     throw new SettingsError(`There is no built page in ${folder}: run npm run build first.`)
+  const index: RequestHandler = (_req, res) =>
+    res.sendFile('index.html', {
+      root: folder,
+      cacheControl: false,
+      headers: { 'Cache-Control': 'no-cache' },
+      // A part of it would be a 206, also where nothing is.
+      acceptRanges: false,
+    })
   const handler = Router()
-    .get(Object.values(pages), (_req, res) =>
-      res.sendFile('index.html', { root: folder, cacheControl: false, headers: { 'Cache-Control': 'no-cache' } }),
-    )
+    .get(Object.values(pages), index)
     // The names in assets/ change with their content.
     .use('/assets', express.static(`${folder}/assets`, { immutable: true, maxAge: '1y' }))
     .use(express.static(folder, { index: false }))
+    .use(notFound(index))
   return { handler, live: false, close: () => Promise.resolve() }
+}
+
+/** The page, which then says that there is none here, to whoever reads HTML. Everyone else gets the application's JSON. */
+function notFound(index: RequestHandler): RequestHandler {
+  return async (req, res, next) => {
+    if (['GET', 'HEAD'].includes(req.method) && req.accepts(['json', 'html']) === 'html')
+      await index(req, res.status(404), next)
+    else next()
+  }
 }

@@ -20,6 +20,11 @@ export const en = {
   language: '中文',
   pages: 'Demos',
   next: 'Next: {title}',
+  notFound: {
+    title: 'There is no such page',
+    text: 'Nothing is at this address:',
+    home: 'To the first demo',
+  },
   status: {
     idle: 'Not started',
     connecting: 'Connecting …',

@@ -6,6 +6,11 @@ export const zhCN: Messages = {
   language: 'English',
   pages: '演示',
   next: '下一页：{title}',
+  notFound: {
+    title: '页面不存在',
+    text: '这个地址没有对应的页面：',
+    home: '前往第一个演示',
+  },
   status: {
     idle: '尚未开始',
     connecting: '正在连接……',

@@ -15,6 +15,8 @@ export const i18n = createI18n({
   legacy: false,
   locale: preferred(),
   messages: { en, 'zh-CN': zhCN },
+  // The browser tests look for it.
+  missing: (missing, key) => console.error(`No message ${key} in ${missing}.`),
 })
 
 /** The other language, from now on and at the next visit. */

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { test as base } from '@playwright/test'
+import { expect, test as base } from '@playwright/test'
 import { build } from 'vite'
 import { createApp } from '../server/app'
 import { builtPage } from '../server/page'
@@ -83,6 +83,15 @@ export function stream(res: ServerResponse, first = ''): ServerResponse {
 export const test = base.extend<{ interval: number; site: Site }, { harness: string }>({
   /** Milliseconds between two events of the timestamps and of the emitter. */
   interval: [30, { option: true }],
+  /** A text that a language lacks fails whichever test sees it. */
+  context: async ({ context }, use) => {
+    const missing: string[] = []
+    context.on('console', (message) => {
+      if (message.text().startsWith('No message')) missing.push(message.text())
+    })
+    await use(context)
+    expect(missing).toEqual([])
+  },
   harness: [
     async ({}, use) => {
       const result = await build({

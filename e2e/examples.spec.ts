@@ -83,8 +83,7 @@ test.beforeAll(async () => {
     plugins: [vue()],
     resolve: { alias: { '@': `${project}/src` } },
     build: { write: false, minify: false, lib: { entry: `${project}/src/main.ts`, formats: ['es'] } },
-  })
-  rmSync(project, { recursive: true })
+  }).finally(() => rmSync(project, { recursive: true }))
   const [built] = result as unknown as { output: { code: string }[] }[]
   bundle = built?.output[0]?.code ?? ''
 })

@@ -128,7 +128,7 @@ test('the text area follows the newest line, but not a reader who scrolled up', 
   await press(page, 'Start')
   await expect(page.getByRole('status')).toHaveText('Finished by the server')
   expect(await output(page).evaluate((element) => element.scrollTop)).toBe(0)
-  const button = page.getByRole('button', { name: 'lines below' })
+  const button = page.getByRole('button', { name: 'more below' })
   const said = Number(/\d+/.exec((await button.textContent()) ?? '')?.[0])
   expect(Math.abs(said - (60 - visible))).toBeLessThan(1)
 

@@ -45,7 +45,7 @@ export const en = {
     timeout: 'The server has been silent for too long, so the connection counts as dead and is made anew.',
   },
   follow: {
-    below: '{lines} line below | {lines} line below | {lines} lines below',
+    below: '{lines} more below',
   },
   events: {
     title: 'Events as they came',

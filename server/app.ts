@@ -23,7 +23,7 @@ export interface AppOptions {
   allowedHosts?: readonly string[]
   /** Reverse proxies in front. @default 0 */
   trustProxy?: number
-  /** What push and over ask for. @default null, nothing */
+  /** What push, over and cut ask for. @default null, nothing */
   pushToken?: string | null
   /** @default 600 */
   pushesPerMinute?: number

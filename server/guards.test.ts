@@ -20,7 +20,7 @@ const WAYS = ['query', 'form', 'JSON'] as const
 type Way = (typeof WAYS)[number]
 
 /** The routes that change something. */
-const CHANGING = [channelPaths.push, channelPaths.over, byHandPaths.push, byHandPaths.over] as const
+const CHANGING = [channelPaths.push, channelPaths.over, channelPaths.cut, byHandPaths.push, byHandPaths.over] as const
 
 /** What ends a line or a text for somebody, or is none. */
 const NASTY = [
@@ -207,6 +207,8 @@ describe('an id', () => {
       expect(byHand).toMatchObject({ status: 404, code: 'no-subscriber' })
       const channel = errorOf(await app.ask('GET', `${channelPaths.over}?id=${id}`))
       expect(channel).toMatchObject({ status: 404, code: 'no-channel' })
+      const cut = errorOf(await app.ask('GET', `${channelPaths.cut}?id=${id}`))
+      expect(cut).toMatchObject({ status: 404, code: 'no-subscriber' })
     }
   })
 })

@@ -6,7 +6,7 @@ import { errorOf, startApp, streamOf, type Headers, type Reply, type TestApp, ty
 
 vi.setConfig({ testTimeout: 30_000 })
 
-const { subscribe, push, over } = channelPaths
+const { subscribe, push, over, cut } = channelPaths
 const GOODBYE = 'Connection closed by server'
 const ID = /^[\w-]{12}:\d+$/
 
@@ -270,5 +270,79 @@ describe('a subscription with a timeout', () => {
     const client = await greeted(app.subscribe('&timeout=3600000'))
     client.socket.destroy()
     await eventually(() => expect([app.streams.size, app.hub.size]).toEqual([0, 0]))
+  })
+})
+
+describe('a channel whose connections are cut', () => {
+  it('loses those of all its subscribers, in the middle and without close, and no other channel loses any', async () => {
+    const app = await start()
+    const clients = await Promise.all([1, 2, 3].map(() => greeted(app.subscribe())))
+    const other = await greeted(app.open(`${subscribe}?id=b`))
+    const answer = await app.ask('POST', `${cut}?id=a`, { Accept: 'application/json' })
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([200, { connections: 3 }])
+    for (const client of clients) {
+      await client.toEnd()
+      expect(streamOf(client)).not.toContain('close')
+    }
+    await eventually(() => expect([app.streams.size, app.hub.size]).toEqual([1, 1]))
+    await app.push('still there', 'b')
+    await other.until(/still there\n\n/)
+  })
+
+  it('ends no response as if it were complete: to HTTP it is broken off', async () => {
+    const app = await start()
+    const response = await app.fetch(`${subscribe}?id=a`)
+    await app.ask('GET', `${cut}?id=a`)
+    await expect(response.text()).rejects.toThrow()
+  })
+
+  it('is resumed by each without a loss, also of what was pushed while nobody was connected', async () => {
+    const app = await start()
+    const before = await Promise.all([1, 2].map(() => greeted(app.subscribe())))
+    await app.push('1')
+    await before[0]?.until(/data: 1\n\n/)
+    expect(await app.ask('POST', `${cut}?id=a`)).toMatchObject({ status: 200, body: 'cut!\n' })
+    await Promise.all(before.map((client) => client.toEnd()))
+    await app.push('2')
+    const after = before.map((client) => {
+      // One of them may have been cut before it got the first.
+      const id = eventsOf(streamOf(client)).at(-1)?.['id'] ?? ''
+      return app.subscribe('', { 'Last-Event-ID': id })
+    })
+    await app.over()
+    for (const [n, client] of after.entries()) {
+      await client.toEnd()
+      expect([...dataIn(before[n] as Client), ...dataIn(client)]).toEqual(['1', '2', GOODBYE])
+    }
+  })
+
+  it('answers how many there were, at each time, and 404 when there is none, though events are kept', async () => {
+    const app = await start()
+    const cuts = async (): Promise<unknown> =>
+      JSON.parse((await app.ask('POST', `${cut}?id=a`, { Accept: 'application/json' })).body)
+    await greeted(app.subscribe())
+    await app.push('kept')
+    expect(await cuts()).toEqual({ connections: 1 })
+    expect(errorOf(await app.ask('POST', `${cut}?id=a`))).toEqual({
+      status: 404,
+      code: 'no-subscriber',
+      message: 'Nobody is subscribed to channel a: subscribe first.',
+    })
+    await greeted(app.subscribe())
+    await greeted(app.subscribe())
+    expect(await cuts()).toEqual({ connections: 2 })
+  })
+
+  it('counts nobody who has left, was sent away, or only asked with HEAD', async () => {
+    const app = await start()
+    const stays = await greeted(app.subscribe())
+    const leaves = await greeted(app.subscribe())
+    leaves.socket.destroy()
+    await app.ask('HEAD', `${subscribe}?id=a`)
+    await eventually(() => expect(app.streams.size).toBe(1))
+    expect((await app.ask('POST', `${cut}?id=a`, { Accept: 'application/json' })).body).toBe('{"connections":1}')
+    await stays.toEnd()
+    await greeted(app.subscribe('&timeout=100')).then((client) => client.toEnd())
+    expect(await app.ask('POST', `${cut}?id=a`)).toMatchObject({ status: 404 })
   })
 })

@@ -2,6 +2,7 @@ import { Router, type Request, type RequestHandler, type Response } from 'expres
 import { channelPaths, greeting } from '../../shared/demos/channel'
 import { HttpError } from '../httpError'
 import { contentParam, idParam, integerParam, param } from '../params'
+import type { SseEmitter } from '../sse/emitter'
 import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
 
@@ -12,13 +13,25 @@ export interface ChannelOptions {
 
 const HOUR = 3_600_000
 
-/** Channels over the hub: subscribe, push, over. `guard` stands before what changes something. */
+/** Channels over the hub: subscribe, push, over, cut. `guard` stands before what changes something. */
 export function channel(
   streams: Streams,
   hub: Hub,
   guard: RequestHandler,
   { maxContentBytes }: ChannelOptions,
 ): Router {
+  /** The responses of those who are subscribed, by channel: the hub knows emitters only, and no connection. */
+  const responses = new Map<string, Set<Response>>()
+
+  function remember(id: string, emitter: SseEmitter, res: Response): void {
+    const ofChannel = responses.get(id) ?? new Set()
+    responses.set(id, ofChannel.add(res))
+    emitter.onCompletion(() => {
+      ofChannel.delete(res)
+      if (ofChannel.size === 0 && responses.get(id) === ofChannel) responses.delete(id)
+    })
+  }
+
   return Router()
     .get(channelPaths.subscribe, async (req, res) => {
       const id = idParam(req)
@@ -32,24 +45,34 @@ export function channel(
       }
       // A timeout that was asked for is there to show how the browser reconnects: soon.
       const emitter = streams.open(req, res, timeout ? { timeout, retry: 1_000 } : { timeout: HOUR })
+      remember(id, emitter, res)
       await hub.subscribe(id, emitter, { after, from, greeting })
     })
     .all(channelPaths.push, guard, async (req, res) => {
       const id = idParam(req)
       const position = await hub.publish(id, { data: contentParam(req, maxContentBytes) })
-      answer(req, res, 'pushed!', position)
+      answer(req, res, 'pushed!', { position })
     })
     .all(channelPaths.over, guard, async (req, res) => {
       const id = idParam(req)
       const position = await hub.over(id)
       if (position === null)
         throw new HttpError(404, 'no-channel', `There is no channel ${id}: subscribe or push first.`)
-      answer(req, res, 'over!', position)
+      answer(req, res, 'over!', { position })
+    })
+    .all(channelPaths.cut, guard, (req, res) => {
+      const id = idParam(req)
+      const cut = responses.get(id)
+      if (!cut) throw new HttpError(404, 'no-subscriber', `Nobody is subscribed to channel ${id}: subscribe first.`)
+      // Each takes itself out of the set as it goes.
+      const all = [...cut]
+      for (const one of all) one.destroy()
+      answer(req, res, 'cut!', { connections: all.length })
     })
 }
 
-/** Words for a person, the position for a program that asks for JSON. */
-function answer(req: Request, res: Response, words: string, position: string): void {
-  if (req.accepts(['text', 'json']) === 'json') res.json({ position })
+/** Words for a person, what there is to know for a program that asks for JSON. */
+function answer(req: Request, res: Response, words: string, facts: Record<string, string | number>): void {
+  if (req.accepts(['text', 'json']) === 'json') res.json(facts)
   else res.type('text').send(`${words}\n`)
 }

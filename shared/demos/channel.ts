@@ -1,6 +1,12 @@
 /** What both ends of the channel demo agree on. */
 
-export const channelPaths = { subscribe: '/sse/subscribe', push: '/sse/push', over: '/sse/over' } as const
+export const channelPaths = {
+  subscribe: '/sse/subscribe',
+  push: '/sse/push',
+  over: '/sse/over',
+  /** Destroys the subscribers' connections, as a network does: without a word. */
+  cut: '/sse/cut',
+} as const
 
 /** What a channel may be called. */
 export const CHANNEL_ID: RegExp = /^[A-Za-z0-9._~-]{1,64}$/

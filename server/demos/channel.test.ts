@@ -310,10 +310,12 @@ describe('a channel whose connections are cut', () => {
       return app.subscribe('', { 'Last-Event-ID': id })
     })
     await app.over()
-    for (const [n, client] of after.entries()) {
-      await client.toEnd()
-      expect([...dataIn(before[n] as Client), ...dataIn(client)]).toEqual(['1', '2', GOODBYE])
-    }
+    await Promise.all(after.map((client) => client.toEnd()))
+    const all = before.map((client, n) => [client, after[n]].flatMap((part) => (part ? dataIn(part) : [])))
+    expect(all).toEqual([
+      ['1', '2', GOODBYE],
+      ['1', '2', GOODBYE],
+    ])
   })
 
   it('answers how many there were, at each time, and 404 when there is none, though events are kept', async () => {

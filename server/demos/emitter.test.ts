@@ -49,7 +49,7 @@ function data(run: number, last: number, first = 1): object[] {
 const goodbye = (run: number): object => ({ id: `${run}:11`, event: 'close', data: 'Connection closed by server' })
 const runOf = (events: Record<string, string>[]): number => Number.parseInt(events[0]?.['id'] ?? '', 10)
 const called = (run: string, ...callbacks: [EmitterCallback['callback'], string?][]): EmitterCallback[] =>
-  callbacks.map(([callback, detail = '']) => ({ run, callback, detail }))
+  callbacks.map(([callback, detail = '']) => ({ run, callback, detail, time: expect.any(Number) as number }))
 
 describe('GET /springSSE', () => {
   it('sends Data #0 to #9, each with its id, then close, and completes', async () => {
@@ -181,6 +181,17 @@ describe('a client of /springSSE that comes back', () => {
 })
 
 describe('GET /springSSE/log', () => {
+  it('says when each was called', async () => {
+    const before = Date.now()
+    const app = await start(FAST)
+    await allOf(app.open('/springSSE?run=r'))
+    await eventually(() => expect(app.calls()).toHaveLength(2))
+    const times = app.calls().map(({ time }) => time)
+    expect(times).toEqual(times.toSorted((a, b) => a - b))
+    expect(times[0]).toBeGreaterThanOrEqual(before)
+    expect(times[1]).toBeLessThanOrEqual(Date.now())
+  })
+
   it('begins with what happens now, for a newcomer', async () => {
     const app = await start(FAST)
     await allOf(app.open('/springSSE?run=before'))
@@ -204,9 +215,9 @@ describe('GET /springSSE/log', () => {
     const [opened] = eventsOf(streamOf(reader))
     const back = app.open('/springSSE/log', { 'Last-Event-ID': opened?.['id'] ?? '' })
     await back.until(/onCompletion.*\n\n/)
-    expect(eventsOf(streamOf(back)).map((event) => event['data'])).toEqual([
-      JSON.stringify({ run: 'one', callback: 'onCompletion', detail: '' }),
-    ])
+    expect(eventsOf(streamOf(back)).map(({ data }) => JSON.parse(data ?? '') as EmitterCallback)).toEqual(
+      called('one', ['onCompletion']),
+    )
   })
 
   it('cannot be pushed to or ended by a name', async () => {

@@ -51,7 +51,8 @@ export function emitterDemo(
       return
     }
 
-    const say = (callback: EmitterCallback['callback'], detail = ''): void => log({ run: name, callback, detail })
+    const say = (callback: EmitterCallback['callback'], detail = ''): void =>
+      log({ run: name, callback, detail, time: Date.now() })
     const goodbye = (): void => {
       emitter.send({ id: `${run}:${CLOSING}`, event: 'close', data: 'Connection closed by server' })
     }

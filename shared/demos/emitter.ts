@@ -19,6 +19,8 @@ export interface EmitterCallback {
   callback: 'opened' | 'onTimeout' | 'onError' | 'onCompletion'
   /** The kind of error, else empty. */
   detail: string
+  /** When, by the server's clock: milliseconds since the epoch. */
+  time: number
 }
 
 const CALLBACKS: readonly unknown[] = [
@@ -31,7 +33,8 @@ const CALLBACKS: readonly unknown[] = [
 /** @throws SyntaxError when the text is not an EmitterCallback. */
 export function parseEmitterCallback(text: string): EmitterCallback {
   const value = JSON.parse(text) as EmitterCallback
-  if (typeof value.run === 'string' && CALLBACKS.includes(value.callback) && typeof value.detail === 'string')
+  const { run, callback, detail, time } = value
+  if (typeof run === 'string' && CALLBACKS.includes(callback) && typeof detail === 'string' && Number.isFinite(time))
     return value
   throw new SyntaxError('This is no callback of an emitter.')
 }

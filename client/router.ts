@@ -8,16 +8,21 @@ import ReconnectDemo from './demos/reconnect/ReconnectDemo.vue'
 import WireDemo from './demos/wire/WireDemo.vue'
 import TimestampsDemo from './demos/timestamps/TimestampsDemo.vue'
 import NotFound from './NotFound.vue'
+import TransportsDemo from './demos/transports/TransportsDemo.vue'
+
+/** The page has streams whose transport the reader may choose. */
+const switchable = { transports: true }
 
 export const router: Router = createRouter({
   history: createWebHistory(),
   scrollBehavior: (to, from, saved) => (to.path === from.path ? undefined : (saved ?? { top: 0 })),
   routes: [
-    { path: pages.timestamps, component: TimestampsDemo },
-    { path: pages.emitter, component: EmitterDemo },
+    { path: pages.timestamps, component: TimestampsDemo, meta: switchable },
+    { path: pages.emitter, component: EmitterDemo, meta: switchable },
     { path: pages.byHand, component: ByHandDemo },
-    { path: pages.channel, component: ChannelDemo },
-    { path: pages.reconnect, component: ReconnectDemo },
+    { path: pages.channel, component: ChannelDemo, meta: switchable },
+    { path: pages.reconnect, component: ReconnectDemo, meta: switchable },
+    { path: pages.transports, component: TransportsDemo, meta: switchable },
     { path: pages.wire, component: WireDemo },
     { path: '/:unknown(.*)*', component: NotFound },
   ],

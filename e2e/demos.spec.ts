@@ -6,11 +6,14 @@ const press = (page: Page, name: string) => page.getByRole('button', { name, exa
 const status = (page: Page) => expect(page.getByRole('status'))
 const output = (page: Page) => page.getByRole('textbox', { name: 'Output' })
 const lines = async (page: Page): Promise<string[]> => (await output(page).inputValue()).split('\n').filter(Boolean)
-const callbacks = async (page: Page): Promise<string[]> =>
-  ((await page.locator('pre.log').textContent()) ?? '')
-    .split('\n')
-    .map((line) => line.slice(9).trim())
-    .filter(Boolean)
+/** What the rows of the emitter's time line say of one end, in their order. */
+const timeLine = async (page: Page, end: 'In the page' | 'On the server'): Promise<string[]> => {
+  const cells = page
+    .getByRole('region', { name: 'Both ends' })
+    .locator(`td:nth-child(${end === 'In the page' ? 2 : 3})`)
+  const texts = await (end === 'In the page' ? cells : cells.locator('code')).allTextContents()
+  return texts.map((text) => text.trim().replace(/ ?\[[-:\d ]{19}\]/, '')).filter(Boolean)
+}
 
 /** A plain EventSource in the page; resolves to what it has heard when it has given up for good. */
 function plain(page: Page, url: string, names: string[]): Promise<string[]> {
@@ -31,32 +34,40 @@ function plain(page: Page, url: string, names: string[]): Promise<string[]> {
 
 test.describe('the emitter', () => {
   const ENDINGS = [
-    { ending: 'complete', messages: 10, says: [], log: ['opened', 'onCompletion'] },
+    { ending: 'complete', messages: 10, event: '', says: [], log: ['opened', 'onCompletion'] },
     {
       ending: 'an error after the third message',
       messages: 3,
+      event: 'stream-error',
       says: ['The server failed'],
       log: ['opened', 'onError failed', 'onCompletion'],
     },
     {
       ending: 'silence after the third message, until the timeout',
       messages: 3,
+      event: 'stream-timeout',
       says: ['Timed out after 3 s'],
       log: ['opened', 'onTimeout', 'onCompletion'],
     },
   ]
-  for (const { ending, messages, says, log } of ENDINGS) {
+  for (const { ending, messages, event, says, log } of ENDINGS) {
     test(`with the ending "${ending}" calls back once, in order, and the page is told`, async ({ page, site }) => {
       await page.goto(`${site.url}/emitter`)
       await page.getByLabel(ending, { exact: true }).check()
       await press(page, 'Start')
       await status(page).toHaveText('Finished by the server')
       const all = await lines(page)
-      expect(all.slice(0, messages).map((line) => line.replace(/^\[[-\d]{10} [:\d]{8}\] /, ''))).toEqual(
-        Array.from({ length: messages }, (_, n) => `Data #${n}`),
-      )
+      const data = Array.from({ length: messages }, (_, n) => `Data #${n}`)
+      expect(all.slice(0, messages).map((line) => line.replace(/^\[[-\d]{10} [:\d]{8}\] /, ''))).toEqual(data)
       expect(all.slice(messages)).toEqual(says)
-      await expect.poll(() => callbacks(page)).toEqual(log)
+      await expect.poll(() => timeLine(page, 'On the server')).toEqual(log)
+      expect(await timeLine(page, 'In the page')).toEqual([
+        'Connecting …',
+        'Receiving',
+        ...data.map((one) => `message ${one}`),
+        ...says.map((one) => `${event} ${one}`),
+        'Finished by the server',
+      ])
     })
   }
 
@@ -66,7 +77,24 @@ test.describe('the emitter', () => {
     await press(page, 'Start')
     await expect.poll(() => lines(page)).toHaveLength(3)
     await press(page, 'Stop')
-    await expect.poll(() => callbacks(page)).toEqual(['opened', 'onError disconnected', 'onCompletion'])
+    await expect.poll(() => timeLine(page, 'On the server')).toEqual(['opened', 'onError disconnected', 'onCompletion'])
+    expect((await timeLine(page, 'In the page')).at(-1)).toBe('Stopped by you')
+  })
+
+  test('has one time line for both ends, in order, also over several runs, and empties it', async ({ page, site }) => {
+    await page.goto(`${site.url}/emitter`)
+    const rows = page.getByRole('region', { name: 'Both ends' }).locator('tbody tr')
+    for (const run of [1, 2]) {
+      await press(page, 'Start')
+      await expect.poll(() => timeLine(page, 'On the server')).toHaveLength(2 * run)
+    }
+    const times = await rows.locator('td:first-child').allTextContents()
+    expect(times).toHaveLength(2 * (13 + 2))
+    expect(times).toEqual([...times].sort())
+    for (const time of times) expect(time).toMatch(/^\d\d:\d\d:\d\d\.\d{3}$/)
+    await press(page, 'Clear')
+    await expect(rows).toHaveCount(1)
+    await expect(rows).toContainText('None yet')
   })
 
   test('ends a plain EventSource too, which is never told twice', async ({ page, site }) => {
@@ -81,60 +109,261 @@ test.describe('the emitter', () => {
   })
 })
 
-test('lines without framing are in the raw text, and no event until they are framed', async ({ page, site }) => {
-  const raw = page.getByRole('textbox', { name: 'The raw text of the response' })
-  await page.goto(`${site.url}/by-hand`)
-  await press(page, 'Start')
-  await expect(raw).toHaveValue('订阅成功\n')
-  await status(page).toHaveText('Receiving')
-  await page.getByRole('textbox', { name: 'Content' }).fill('hello')
-  await press(page, 'Push')
-  await expect(raw).toHaveValue('订阅成功\nhello\n')
-  await press(page, 'Push it framed')
-  await expect.poll(() => lines(page)).toEqual(['framed'])
-  await press(page, 'Over')
-  await expect(raw).toHaveValue('订阅成功\nhello\ndata: framed\n\n\nover\n')
-  expect(await lines(page)).toEqual(['framed'])
+test.describe('by hand', () => {
+  const column = (page: Page, name: string) => {
+    const region = page.getByRole('region', { name, exact: true })
+    return {
+      raw: expect(region.getByRole('textbox', { name: 'The raw text of the response' })),
+      understood: expect(region.getByRole('textbox', { name: 'What EventSource makes of it' })),
+      status: expect(region.getByRole('status')),
+    }
+  }
+
+  test('lines are in the raw text, and no event; the same text framed is both', async ({ page, site }) => {
+    await page.goto(`${site.url}/by-hand`)
+    const bare = column(page, 'Lines as they are')
+    const framed = column(page, 'Framed as events')
+    await press(page, 'Start')
+    await bare.raw.toHaveValue('订阅成功\n')
+    await framed.raw.toHaveValue(/data: 连接成功\n\n$/)
+    for (const { status: pill } of [bare, framed]) await pill.toHaveText('Receiving')
+    expect(site.streams.size).toBe(4)
+
+    await page.getByRole('textbox', { name: 'Content' }).fill('hello')
+    await press(page, 'Push')
+    await bare.raw.toHaveValue('订阅成功\nhello\n')
+    await framed.raw.toHaveValue(/\n\nid: \S+\ndata: hello\n\n$/)
+    await framed.understood.toHaveValue('连接成功\nhello\n')
+    await bare.understood.toHaveValue('')
+
+    await press(page, 'Push it framed')
+    await bare.understood.toHaveValue('framed\n')
+    await bare.raw.toHaveValue('订阅成功\nhello\ndata: framed\n\n\n')
+
+    await press(page, 'Over')
+    await bare.raw.toHaveValue(/\ndata: framed\n\n\nover\n/)
+    await framed.raw.toHaveValue(/event: close\nid: \S+\ndata: Connection closed by server\n\n$/)
+    await framed.status.toHaveText('Finished by the server')
+    await framed.understood.toHaveValue('连接成功\nhello\n')
+    await bare.understood.toHaveValue('framed\n')
+  })
+
+  test('what was not told that it is over comes back by itself', async ({ page, site }) => {
+    await page.goto(`${site.url}/by-hand`)
+    const bare = column(page, 'Lines as they are')
+    await press(page, 'Start')
+    await bare.raw.toHaveValue('订阅成功\n')
+    await bare.status.toHaveText('Receiving')
+    await press(page, 'Over')
+    await expect.poll(() => site.to('/subscribe').length, { timeout: 20_000 }).toBe(4)
+    await bare.raw.toHaveValue('订阅成功\nover\n订阅成功\n')
+    await bare.status.toHaveText('Receiving')
+    await column(page, 'Framed as events').status.toHaveText('Finished by the server')
+    expect(site.to('/sse/subscribe')).toHaveLength(2)
+  })
+
+  test('stop ends all four streams, clear empties both columns, and a push then finds nobody', async ({
+    page,
+    site,
+  }) => {
+    await page.goto(`${site.url}/by-hand`)
+    const bare = column(page, 'Lines as they are')
+    await press(page, 'Start')
+    await bare.raw.toHaveValue('订阅成功\n')
+    await press(page, 'Stop')
+    await bare.status.toHaveText('Stopped by you')
+    await expect.poll(() => site.streams.size, { timeout: 20_000 }).toBe(0)
+    await press(page, 'Clear')
+    for (const { raw, understood } of [bare, column(page, 'Framed as events')]) {
+      await raw.toHaveValue('')
+      await understood.toHaveValue('')
+    }
+    await press(page, 'Push')
+    await expect(page.getByRole('alert')).toContainText('Nobody is subscribed to hand-')
+  })
 })
 
 test.describe('a channel', () => {
+  const subscriber = (page: Page, number: number) => {
+    const region = page.getByRole('region', { name: `Subscriber ${number}`, exact: true })
+    return {
+      region,
+      status: expect(region.getByRole('status')),
+      press: (name: string) => region.getByRole('button', { name, exact: true }).click(),
+      lines: async () =>
+        (await region.getByRole('textbox', { name: 'Output' }).inputValue()).split('\n').filter(Boolean),
+    }
+  }
+  const id = (page: Page) => page.getByRole('textbox', { name: 'Id' })
+  const push = async (page: Page, content: string): Promise<void> => {
+    await page.getByRole('textbox', { name: 'Content' }).fill(content)
+    await press(page, 'Push')
+    await expect(page.getByRole('textbox', { name: 'Content' })).toHaveValue('')
+  }
+
   test('keeps what was pushed before anyone listened, reaches all its subscribers, and is over for all', async ({
     page,
     site,
     context,
   }) => {
     await page.goto(`${site.url}/channel`)
-    const push = async (content: string): Promise<void> => {
-      await page.getByRole('textbox', { name: 'Content' }).fill(content)
-      await press(page, 'Push')
-      await expect(page.getByRole('textbox', { name: 'Content' })).toHaveValue('')
-    }
-    await push('early')
-    const id = await page.getByRole('textbox', { name: 'Id' }).inputValue()
-    const other = await context.newPage()
-    await other.goto(`${site.url}/channel`)
-    await other.getByRole('textbox', { name: 'Id' }).fill(id)
-    await other.getByRole('textbox', { name: 'Id' }).blur()
-    await press(page, 'Start')
-    await press(other, 'Start')
-    await expect.poll(() => lines(page)).toEqual(['连接成功', 'early'])
-    await expect.poll(() => lines(other)).toEqual(['连接成功', 'early'])
-    await push('two\nlines 😀')
-    for (const one of [page, other])
-      await expect.poll(() => lines(one)).toEqual(['连接成功', 'early', 'two', 'lines 😀'])
+    await push(page, 'early')
+    const opened = context.waitForEvent('page')
+    await page.getByRole('link', { name: 'This channel in another tab' }).click()
+    const other = await opened
+    expect(await id(other).inputValue()).toBe(await id(page).inputValue())
+    const all = [page, other].flatMap((tab) => [subscriber(tab, 1), subscriber(tab, 2)])
+    await press(page, 'Start all')
+    await press(other, 'Start all')
+    for (const one of all) await expect.poll(one.lines).toEqual(['连接成功', 'early'])
+    await push(page, 'two\nlines 😀')
+    for (const one of all) await expect.poll(one.lines).toEqual(['连接成功', 'early', 'two', 'lines 😀'])
     await press(page, 'Over')
-    for (const one of [page, other]) await status(one).toHaveText('Finished by the server')
+    for (const one of all) await one.status.toHaveText('Finished by the server')
   })
 
   test('resumes where a reader stopped', async ({ page, site }) => {
     await page.goto(`${site.url}/channel`)
-    const id = await page.getByRole('textbox', { name: 'Id' }).inputValue()
-    await press(page, 'Start')
-    await expect.poll(() => lines(page)).toHaveLength(1)
-    await press(page, 'Stop')
-    for (let n = 0; n < 3; n++) await site.hub.publish(id, { data: `missed ${n}` })
-    await press(page, 'Start')
-    await expect.poll(() => lines(page)).toEqual(['连接成功', '连接成功', 'missed 0', 'missed 1', 'missed 2'])
+    const one = subscriber(page, 1)
+    await one.press('Start')
+    await expect.poll(one.lines).toHaveLength(1)
+    await one.press('Stop')
+    await one.status.toHaveText('Stopped by you')
+    for (let n = 0; n < 3; n++) await site.hub.publish(await id(page).inputValue(), { data: `missed ${n}` })
+    await one.press('Start')
+    await expect.poll(one.lines).toEqual(['连接成功', '连接成功', 'missed 0', 'missed 1', 'missed 2'])
+    await subscriber(page, 2).status.toHaveText('Not started')
+  })
+
+  test('gives one who comes late, and one who starts anew, all that it keeps', async ({ page, site }) => {
+    await page.goto(`${site.url}/channel`)
+    await press(page, 'Start all')
+    await expect.poll(subscriber(page, 2).lines).toHaveLength(1)
+    await push(page, 'kept')
+    await expect.poll(subscriber(page, 2).lines).toEqual(['连接成功', 'kept'])
+
+    await press(page, 'Another subscriber')
+    const late = subscriber(page, 3)
+    await late.press('Start')
+    await expect.poll(late.lines).toEqual(['连接成功', 'kept'])
+    await late.press('Restart')
+    await late.region.getByText('Events as they came').click()
+    await expect(late.region.getByRole('row')).toHaveCount(1 + 2)
+    await expect.poll(late.lines).toEqual(['连接成功', 'kept'])
+    await late.status.toHaveText('Receiving')
+
+    await late.press('Remove')
+    await expect(late.region).toHaveCount(0)
+    await expect.poll(() => site.streams.size, { timeout: 20_000 }).toBe(2)
+    await press(page, 'Clear all')
+    for (const number of [1, 2]) expect(await subscriber(page, number).lines()).toEqual([])
+    await press(page, 'Stop all')
+    for (const number of [1, 2]) await subscriber(page, number).status.toHaveText('Stopped by you')
+  })
+
+  for (const [transport, connections] of [
+    ['native', '3 connections were cut.'],
+    ['fetch', '3 connections were cut.'],
+    ['shared', 'One connection was cut.'],
+  ] as const) {
+    test(`whose connections are cut is resumed by each subscriber, and no number is missing: ${transport}`, async ({
+      page,
+      site,
+    }) => {
+      await page.goto(`${site.url}/channel?transport=${transport}`)
+      await press(page, 'Another subscriber')
+      const all = [1, 2, 3].map((number) => subscriber(page, number))
+      await press(page, 'Start all')
+      for (const { status: pill } of all) await pill.toHaveText('Receiving')
+      expect(site.streams.size).toBe(transport === 'shared' ? 1 : 3)
+      const numbers = async (read: () => Promise<string[]>): Promise<number[]> =>
+        (await read()).filter((line) => line !== '连接成功').map(Number)
+      await press(page, 'Push 1, 2, 3 …')
+      for (const one of all) await expect.poll(() => numbers(one.lines)).not.toHaveLength(0)
+
+      await press(page, 'Cut the connections')
+      await expect(page.getByText(connections)).toBeVisible()
+      for (const { status: pill } of all) await pill.toHaveText(/^Reconnecting, attempt 1: connection lost/)
+      const whileCut = Math.max(...(await numbers(subscriber(page, 1).lines)))
+      for (const { status: pill } of all) await pill.toHaveText('Receiving', { timeout: 20_000 })
+      await press(page, 'No more numbers')
+      for (const one of all) {
+        await expect
+          .poll(async () => Math.max(...(await numbers(one.lines))), { timeout: 20_000 })
+          .toBeGreaterThan(whileCut)
+        const got = await numbers(one.lines)
+        expect(got).toEqual(got.map((_number, n) => n + 1))
+      }
+    })
+  }
+
+  test('has four subscribers in one page at most, and says why; more where they share a connection', async ({
+    page,
+    site,
+  }) => {
+    await page.goto(`${site.url}/channel`)
+    const add = page.getByRole('button', { name: 'Another subscriber' })
+    const all = page.getByRole('region', { name: /^Subscriber \d+$/ })
+    for (let n = 0; n < 4; n++) await add.click({ force: true })
+    await expect(add).toHaveAttribute('aria-disabled', 'true')
+    await expect(all).toHaveCount(4)
+    await expect(page.getByText('over HTTP/1.1 a browser keeps six')).toBeVisible()
+
+    const channel = await id(page).inputValue()
+    await page.getByRole('radio', { name: 'shared' }).check()
+    for (let n = 0; n < 4; n++) await add.click()
+    await expect(all).toHaveCount(6)
+    expect(await id(page).inputValue()).toBe(channel)
+    await press(page, 'Start all')
+    for (let number = 1; number <= 6; number++) await subscriber(page, number).status.toHaveText('Receiving')
+    await push(page, 'to all')
+    for (let number = 1; number <= 6; number++)
+      await expect.poll(async () => (await subscriber(page, number).lines()).at(-1)).toBe('to all')
+    expect(site.streams.size).toBe(1)
+    await subscriber(page, 1).press('Remove')
+    await push(page, 'still')
+    for (let number = 2; number <= 6; number++)
+      await expect.poll(async () => (await subscriber(page, number).lines()).at(-1)).toBe('still')
+  })
+
+  test('is that of the address, follows its id, and says of a bad id what is wrong', async ({ page, site }) => {
+    await site.hub.publish('first', { data: 'of the first' })
+    await site.hub.publish('second', { data: 'of the second' })
+    await page.goto(`${site.url}/channel?id=first`)
+    await press(page, 'Start all')
+    await expect.poll(subscriber(page, 1).lines).toEqual(['连接成功', 'of the first'])
+    await id(page).fill('second')
+    await id(page).blur()
+    await expect.poll(subscriber(page, 1).lines).toEqual(['连接成功', 'of the second'])
+    expect(new URL(page.url()).searchParams.get('id')).toBe('second')
+
+    await id(page).fill('no spaces')
+    await id(page).blur()
+    await expect(id(page)).toHaveAttribute('aria-invalid', 'true')
+    await subscriber(page, 1).status.toHaveText('Not started')
+    await press(page, 'Push')
+    await expect(page.getByRole('alert')).toContainText('id must have 1 to 64 of the characters')
+  })
+
+  test('that nobody is subscribed to cannot be cut, and the page says so', async ({ page, site }) => {
+    await page.goto(`${site.url}/channel`)
+    await press(page, 'Cut the connections')
+    await expect(page.getByRole('alert')).toContainText('Nobody is subscribed to channel news-')
+  })
+
+  test('says in words that a push did not reach the server, and what a strange answer was', async ({ page, site }) => {
+    await page.goto(`${site.url}/channel`)
+    site.route('/sse/push', (_req, res) => res.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway'))
+    await page.getByRole('textbox', { name: 'Content' }).fill('kept')
+    await press(page, 'Push')
+    await expect(page.getByRole('alert')).toHaveText('The server answered 502.')
+    await site.stop()
+    await press(page, 'Push')
+    await expect(page.getByRole('alert')).toHaveText('The server cannot be reached. Is it running?')
+    await expect(page.getByRole('textbox', { name: 'Content' })).toHaveValue('kept')
+    await press(page, '中文')
+    await press(page, '推送')
+    await expect(page.getByRole('alert')).toHaveText('无法连接到服务器，请确认它正在运行。')
   })
 
   test('says what it no longer has, as a typed event', async ({ page, site }) => {
@@ -162,19 +391,44 @@ test.describe('a channel', () => {
   })
 })
 
-test('a stream that times out every second reconnects every second, and nothing between is lost', async ({
-  page,
-  site,
-}) => {
+for (const transport of ['native', 'fetch', 'shared']) {
+  test(`a stream that times out every second reconnects every second, and nothing between is lost: ${transport}`, async ({
+    page,
+    site,
+  }) => {
+    await page.goto(`${site.url}/reconnect?transport=${transport}`)
+    const openings = page.getByRole('region', { name: 'Connections as they opened' }).locator('tbody tr')
+    await press(page, 'Start')
+    await expect
+      .poll(async () => (await lines(page)).filter((line) => line === '连接成功').length, { timeout: 20_000 })
+      .toBeGreaterThanOrEqual(3)
+    await expect(openings.nth(2)).toBeVisible()
+    await press(page, 'Stop')
+    const numbers = (await lines(page)).filter((line) => line !== '连接成功').map(Number)
+    expect(numbers.length).toBeGreaterThan(3)
+    expect(numbers).toEqual(numbers.map((_number, n) => n + 1))
+
+    await expect(openings.nth(0)).toHaveText(/^1.*–.*–.*from the beginning$/)
+    await expect(openings.nth(1)).toHaveText(/^2\D*\d\d:\d\d:\d\d\.\d{3}.*\d\.\d s1[\w-]{12}:\d+$/)
+    await press(page, 'Clear')
+    await expect(openings).toHaveText(['None yet. Press Start.'])
+  })
+}
+
+test('the page that reconnects says that it cannot push, and goes on with the same number', async ({ page, site }) => {
   await page.goto(`${site.url}/reconnect`)
+  const content = { error: { code: 'capacity-bytes', message: 'The log is full.' } }
+  const refused: string[] = []
+  site.route('/sse/push', (req, res) => {
+    refused.push(req.url ?? '')
+    res.writeHead(503, { 'Content-Type': 'application/json' }).end(JSON.stringify(content))
+  })
   await press(page, 'Start')
-  await expect
-    .poll(async () => (await lines(page)).filter((line) => line === '连接成功').length, { timeout: 20_000 })
-    .toBeGreaterThanOrEqual(3)
-  await press(page, 'Stop')
-  const numbers = (await lines(page)).filter((line) => line !== '连接成功').map(Number)
-  expect(numbers.length).toBeGreaterThan(3)
-  expect(numbers).toEqual(numbers.map((_number, n) => n + 1))
+  await expect(page.getByRole('alert')).toHaveText('The log is full.')
+  await expect.poll(() => refused.length).toBeGreaterThan(1)
+  site.unroute('/sse/push')
+  await expect.poll(async () => (await lines(page)).find((line) => line !== '连接成功')).toBe('1')
+  await expect(page.getByRole('alert')).toHaveCount(0)
 })
 
 for (const { locale, title, home, first } of [

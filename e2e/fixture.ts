@@ -53,6 +53,11 @@ export class Site {
     this.#routes.set(pathname, listener)
   }
 
+  /** What the application answers again by itself. */
+  unroute(pathname: string): void {
+    this.#routes.delete(pathname)
+  }
+
   async start(): Promise<void> {
     this.#server = createServer((req, res) => {
       this.requests.push(req)

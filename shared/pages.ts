@@ -5,6 +5,7 @@ export const pages = {
   byHand: '/by-hand',
   channel: '/channel',
   reconnect: '/reconnect',
+  transports: '/transports',
   wire: '/wire',
 } as const
 

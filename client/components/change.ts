@@ -1,31 +1,58 @@
+import { useI18n } from 'vue-i18n'
+
 const STORED = 'push-token'
 
+/** What came of a change: what the server answered, null if that was no JSON, or why it was not made, in words for the person. */
+export type Outcome = { error: ''; answer: unknown } | { error: string }
+
 /**
- * Asks the server to change something: push, or over. Where the server wants a token, it asks the person once, and keeps it for
- * the tab.
- *
- * @returns an empty text, or why the server refused.
+ * What asks the server to change something: push, over, cut. Where the server wants a token, it asks the person once, and keeps
+ * it for the tab.
  */
-export async function change(path: string, params: Record<string, string>, ask: () => string | null): Promise<string> {
-  try {
+export function useChange(): (path: string, params: Record<string, string>) => Promise<Outcome> {
+  const { t } = useI18n()
+
+  async function change(path: string, params: Record<string, string>): Promise<Outcome> {
     const token = sessionStorage.getItem(STORED)
-    const response = await fetch(path, {
-      method: 'POST',
-      headers: token === null ? {} : { Authorization: `Bearer ${token}` },
-      body: new URLSearchParams(params),
-    })
-    if (response.ok) return ''
+    let response: Response
+    let answer: unknown
+    try {
+      response = await fetch(path, {
+        method: 'POST',
+        headers: { Accept: 'application/json', ...(token === null ? {} : { Authorization: `Bearer ${token}` }) },
+        body: new URLSearchParams(params),
+      })
+      answer = await jsonOf(response)
+    } catch {
+      // Browsers tell scripts no more than that: each in its own English.
+      return { error: t('push.unreachable') }
+    }
+    if (response.ok) return { error: '', answer }
     if (response.status === 401) {
       sessionStorage.removeItem(STORED)
-      const given = ask()
+      const given = prompt(t('push.token'))
       if (given) {
         sessionStorage.setItem(STORED, given)
-        return await change(path, params, ask)
+        return change(path, params)
       }
     }
-    const { error } = (await response.json()) as { error: { message: string } }
-    return error.message
-  } catch (error) {
-    return String(error)
+    return { error: messageOf(answer) ?? t('push.refused', { status: response.status }) }
   }
+
+  return change
+}
+
+async function jsonOf(response: Response): Promise<unknown> {
+  const text = await response.text()
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+/** What the server says of an error; null for an answer that is not the server's, as a proxy's page. */
+function messageOf(answer: unknown): string | null {
+  const { error } = (answer ?? {}) as { error?: { message?: unknown } }
+  return typeof error?.message === 'string' ? error.message : null
 }

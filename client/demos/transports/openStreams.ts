@@ -1,0 +1,42 @@
+import { onScopeDispose, shallowRef, type ShallowRef } from 'vue'
+
+/** Milliseconds between an answer and the next question, and for an answer to come. */
+const INTERVAL = 1_500
+const PATIENCE = 2_000
+
+/**
+ * - `busy`: no answer came: all connections that the browser has for this server may be taken
+ * - `gone`: the server cannot be reached
+ */
+export type OpenStreams = number | 'busy' | 'gone' | null
+
+/** How many streams are open at the server, those of all its clients: asked while the page is visible. Null until it answers. */
+export function useOpenStreams(): Readonly<ShallowRef<OpenStreams>> {
+  const streams = shallowRef<OpenStreams>(null)
+  const ending = new AbortController()
+  const { signal } = ending
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  async function ask(): Promise<void> {
+    if (document.visibilityState === 'visible') streams.value = await answer(signal)
+    if (!signal.aborted) timer = setTimeout(() => void ask(), INTERVAL)
+  }
+
+  void ask()
+  onScopeDispose(() => {
+    ending.abort()
+    clearTimeout(timer)
+  })
+  return streams
+}
+
+async function answer(signal: AbortSignal): Promise<OpenStreams> {
+  const patience = AbortSignal.timeout(PATIENCE)
+  try {
+    const response = await fetch('/healthz', { signal: AbortSignal.any([signal, patience]) })
+    const { streams } = (await response.json()) as { streams?: unknown }
+    return typeof streams === 'number' ? streams : 'gone'
+  } catch {
+    return patience.aborted ? 'busy' : 'gone'
+  }
+}

@@ -1,0 +1,214 @@
+/** The page of the transports, in several tabs of one browser, and the switch on all pages that have one. */
+import type { BrowserContext, Page } from '@playwright/test'
+import { expect, test, type Site } from './fixture'
+
+test.setTimeout(60_000)
+
+const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
+const status = (page: Page) => expect(page.getByRole('status'))
+const radio = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })
+const words = (page: Page) => expect(page.locator('figcaption').first())
+
+/** The picture as what hangs on what: `server > Tab 1 > Tab 2`, a tab without a stream alone. */
+const picture = (page: Page): Promise<string[]> =>
+  page.locator('figure .tab b').evaluateAll((names) =>
+    names.map((name) => {
+      const path = [name.textContent]
+      if (name.closest('.others')) return path.join('')
+      for (let item = name.closest('li'); item; item = item.parentElement?.closest('li') ?? null) {
+        const above = item.parentElement?.previousElementSibling
+        if (above) path.unshift(above.querySelector('b')?.textContent ?? above.textContent)
+      }
+      return path.join(' > ')
+    }),
+  )
+
+async function open(context: BrowserContext, site: Site, query: string): Promise<Page> {
+  const page = await context.newPage()
+  await page.goto(`${site.url}/transports${query}`)
+  await expect(page.locator('.this')).toHaveCount(1)
+  return page
+}
+
+test.describe('the picture of the tabs', () => {
+  test.use({ interval: 1_000 })
+
+  test('shows which tab leads, and another one when that is closed', async ({ context, site }) => {
+    const first = await open(context, site, '?transport=shared')
+    await words(first).toHaveText('No tab has a stream yet: press Start.')
+    expect(await picture(first)).toEqual(['Tab 1'])
+    await press(first, 'Start')
+    await expect.poll(() => picture(first)).toEqual(['Server > Tab 1'])
+
+    const opened = context.waitForEvent('page')
+    await first.getByRole('button', { name: 'Open another tab' }).click()
+    const second = await opened
+    // It begins by itself.
+    await status(second).toHaveText('Receiving')
+    const third = await open(context, site, '?transport=shared&start')
+    for (const page of [first, second, third]) {
+      await expect
+        .poll(() => picture(page))
+        .toEqual(['Server > Tab 1', 'Server > Tab 1 > Tab 2', 'Server > Tab 1 > Tab 3'])
+      await words(page).toHaveText('Tabs with a stream: 3. Connections to the server: 1. Tab 1 leads.')
+    }
+    await expect(second.locator('.tab', { hasText: 'this tab' })).toContainText('Tab 2')
+    await expect(first.getByText('Streams open at the server, everybody’s: 1')).toBeVisible()
+    expect(site.streams.size).toBe(1)
+    await expect(third).toHaveTitle(/^Tab 3 · /)
+
+    await first.close()
+    await expect.poll(() => picture(third)).toEqual(['Server > Tab 2', 'Server > Tab 2 > Tab 3'])
+    await words(third).toHaveText('Tabs with a stream: 2. Connections to the server: 1. Tab 2 leads.')
+    await status(third).toHaveText('Receiving')
+    // The least number that is free.
+    const next = await open(context, site, '?transport=shared')
+    await expect.poll(() => picture(third)).toEqual(['Server > Tab 2', 'Server > Tab 2 > Tab 3', 'Tab 1'])
+    await press(second, 'Stop')
+    await expect.poll(() => picture(next)).toEqual(['Server > Tab 3', 'Tab 1', 'Tab 2'])
+  })
+
+  test('gives each tab a line of its own with native and with fetch', async ({ context, site }) => {
+    const pages: Page[] = []
+    for (const query of ['?start', '?transport=fetch&start', '?transport=shared&start', '?transport=shared&start'])
+      pages.push(await open(context, site, query))
+    const last = pages.slice(-1)
+    for (const page of last) {
+      await expect
+        .poll(() => picture(page))
+        .toEqual(['Server > Tab 1', 'Server > Tab 2', 'Server > Tab 3', 'Server > Tab 3 > Tab 4'])
+      await words(page).toHaveText('Tabs with a stream: 4. Connections to the server: 3. Tab 3 leads.')
+    }
+    await expect.poll(() => site.streams.size).toBe(3)
+  })
+
+  test('goes with the page that is left, and comes back with it', async ({ context, site }) => {
+    const first = await open(context, site, '?transport=shared&start')
+    const second = await open(context, site, '?transport=shared&start')
+    await expect.poll(() => picture(second)).toEqual(['Server > Tab 1', 'Server > Tab 1 > Tab 2'])
+    await first.getByRole('link', { name: 'Timestamps' }).click()
+    await expect.poll(() => picture(second)).toEqual(['Server > Tab 2'])
+    await expect(first).not.toHaveTitle(/Tab/)
+    await first.getByRole('link', { name: 'Transports' }).click()
+    await expect.poll(() => picture(second)).toEqual(['Server > Tab 2', 'Tab 1'])
+  })
+
+  test('shows a connection that is lost', async ({ context, site }) => {
+    const page = await open(context, site, '?start')
+    await expect.poll(() => picture(page)).toEqual(['Server > Tab 1'])
+    await site.stop()
+    await expect(page.locator('li.waiting')).toContainText('reconnecting …')
+    await expect(page.getByText('The server cannot be reached.')).toBeVisible()
+    await site.start()
+    await expect(page.locator('.tab')).toContainText('native', { timeout: 20_000 })
+    await expect(page.locator('li.waiting')).toHaveCount(0)
+  })
+
+  test('of seven tabs without sharing shows that one waits, and what for', async ({ context, site }) => {
+    const pages: Page[] = []
+    // While all are idle, all load.
+    for (let n = 0; n < 7; n++) pages.push(await open(context, site, ''))
+    for (const page of pages.slice(0, 6)) {
+      await press(page, 'Start')
+      await status(page).toHaveText('Receiving')
+    }
+    const [seventh] = pages.slice(6)
+    if (!seventh) throw new Error('There is no seventh tab.')
+    await seventh.bringToFront()
+    await press(seventh, 'Start')
+    await status(seventh).toHaveText('Connecting …')
+    await expect(seventh.locator('li.waiting')).toContainText('Tab 7')
+    await expect(seventh.getByText('are all six connections of the browser taken?')).toBeVisible()
+    await pages[0]?.close()
+    await status(seventh).toHaveText('Receiving')
+  })
+})
+
+test('without Web Locks the page says so, and streams all the same', async ({ page, site }) => {
+  await page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'locks'))
+  await page.goto(`${site.url}/transports?transport=shared`)
+  await expect(page.getByText('tabs cannot find each other')).toBeVisible()
+  await press(page, 'Start')
+  await status(page).toHaveText('Receiving')
+  await expect(page.locator('figure .tab')).toHaveCount(0)
+})
+
+test('the stream of the transports begins again when it is over, and ends when it is stopped', async ({
+  page,
+  site,
+}) => {
+  await page.goto(`${site.url}/transports`)
+  await press(page, 'Start')
+  await expect.poll(() => site.to('/sse').length).toBeGreaterThan(2)
+  await press(page, 'Stop')
+  await status(page).toHaveText('Stopped by you')
+})
+
+test('the differences are in a table', async ({ page, site }) => {
+  await page.goto(`${site.url}/transports`)
+  const table = page.getByRole('region', { name: 'What they differ in' })
+  await expect(table.getByRole('columnheader')).toHaveText(['native', 'fetch', 'shared'])
+  await expect(table.getByRole('row', { name: 'Eight tabs' }).getByRole('cell').last()).toHaveText('one connection')
+})
+
+test.describe('the switch', () => {
+  const PATHS = ['/', '/emitter', '/channel', '/reconnect', '/transports']
+
+  for (const path of PATHS) {
+    test(`on ${path} writes the transport into the address, and makes the stream anew with it`, async ({
+      page,
+      site,
+    }) => {
+      const query = (): string | null => new URL(page.url()).searchParams.get('transport')
+      const output = page.getByRole('textbox', { name: 'Output' }).first()
+      const start = page.getByRole('button', { name: /^Start( all)?$/ }).first()
+      await page.goto(site.url + path)
+      await expect(radio(page, 'native')).toBeChecked()
+      for (const name of ['fetch', 'shared', 'native']) {
+        await start.click()
+        await expect(output).not.toHaveValue('')
+        await radio(page, name).check()
+        await expect(radio(page, name)).toBeFocused()
+        await expect.poll(query).toBe(name === 'native' ? null : name)
+        await expect(page.getByRole('status').first()).toHaveText('Not started')
+        await expect(output).toHaveValue('')
+      }
+      await start.click()
+      await expect(output).not.toHaveValue('')
+    })
+  }
+
+  test('really switches: only fetch sees why it is refused', async ({ page, site }) => {
+    site.route('/sse', (_req, res) => res.writeHead(404).end())
+    await page.goto(site.url)
+    await press(page, 'Start')
+    await status(page).toHaveText(/^Reconnecting, attempt \d: refused/)
+    await radio(page, 'fetch').check()
+    await press(page, 'Start')
+    await status(page).toHaveText('Failed: refused by the server')
+  })
+
+  test('takes a transport that nobody knows for native', async ({ page, site }) => {
+    await page.goto(`${site.url}/?transport=pigeon`)
+    await expect(radio(page, 'native')).toBeChecked()
+    await press(page, 'Start')
+    await status(page).toHaveText('Finished by the server')
+  })
+
+  test('works by keyboard', async ({ page, site }) => {
+    await page.goto(site.url)
+    await radio(page, 'native').focus()
+    await page.keyboard.press('ArrowRight')
+    await expect(radio(page, 'fetch')).toBeFocused()
+    await page.keyboard.press('ArrowRight')
+    await expect(radio(page, 'shared')).toBeChecked()
+    await expect(page).toHaveURL(/transport=shared/)
+  })
+
+  for (const path of ['/wire', '/by-hand'])
+    test(`is not on ${path}`, async ({ page, site }) => {
+      await page.goto(site.url + path)
+      await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
+      await expect(page.getByRole('radio', { name: 'shared' })).toHaveCount(0)
+    })
+})

@@ -351,6 +351,32 @@ test.describe('a channel', () => {
     await expect(page.getByRole('alert')).toContainText('Nobody is subscribed to channel news-')
   })
 
+  test('asks once for a token, where there is one, and not again and again for the numbers', async ({ page, site }) => {
+    site.route('/sse/push', (req, res) => {
+      const ok = req.headers.authorization === 'Bearer the right token'
+      const body = ok ? { position: 'a:1' } : { error: { code: 'token', message: 'Send the push token.' } }
+      res.writeHead(ok ? 200 : 401, { 'Content-Type': 'application/json' }).end(JSON.stringify(body))
+    })
+    const answers = [null, null, 'the right token']
+    let asked = 0
+    page.on('dialog', (dialog) => {
+      const answer = answers[asked++]
+      void (answer ? dialog.accept(answer) : dialog.dismiss())
+    })
+    await page.goto(`${site.url}/channel`)
+    await press(page, 'Push')
+    await expect(page.getByRole('alert')).toHaveText('Send the push token.')
+    await press(page, 'Push 1, 2, 3 …')
+    await expect(page.getByRole('alert')).toHaveCount(2)
+    await page.waitForTimeout(1_500)
+    expect(asked).toBe(2)
+    await press(page, 'No more numbers')
+    await push(page, 'x')
+    await push(page, 'y')
+    await expect(page.getByRole('alert')).toHaveCount(0)
+    expect(asked).toBe(3)
+  })
+
   test('says in words that a push did not reach the server, and what a strange answer was', async ({ page, site }) => {
     await page.goto(`${site.url}/channel`)
     site.route('/sse/push', (_req, res) => res.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway'))

@@ -41,7 +41,7 @@ test.describe('the picture of the tabs', () => {
     await expect.poll(() => picture(first)).toEqual(['Server > Tab 1'])
 
     const opened = context.waitForEvent('page')
-    await first.getByRole('button', { name: 'Open another tab' }).click()
+    await first.getByRole('link', { name: 'Open another tab' }).click()
     const second = await opened
     // It begins by itself.
     await status(second).toHaveText('Receiving')
@@ -93,6 +93,17 @@ test.describe('the picture of the tabs', () => {
     await expect.poll(() => picture(second)).toEqual(['Server > Tab 2', 'Tab 1'])
   })
 
+  test('keeps the number of a tab that changes its transport', async ({ context, site }) => {
+    const first = await open(context, site, '?start')
+    const second = await open(context, site, '')
+    await expect.poll(() => picture(second)).toEqual(['Server > Tab 1', 'Tab 2'])
+    for (const name of ['shared', 'fetch', 'native']) {
+      await radio(first, name).check()
+      await expect(second.locator('.tab', { hasText: 'Tab 1' })).toContainText(name)
+      await expect.poll(() => picture(first)).toEqual(['Server > Tab 1', 'Tab 2'])
+    }
+  })
+
   test('shows a connection that is lost', async ({ context, site }) => {
     const page = await open(context, site, '?start')
     await expect.poll(() => picture(page)).toEqual(['Server > Tab 1'])
@@ -142,6 +153,18 @@ test('the stream of the transports begins again when it is over, and ends when i
   await expect.poll(() => site.to('/sse').length).toBeGreaterThan(2)
   await press(page, 'Stop')
   await status(page).toHaveText('Stopped by you')
+})
+
+test('streams that are shared begin again together, over one connection', async ({ context, site }) => {
+  const pages = [
+    await open(context, site, '?transport=shared&start'),
+    await open(context, site, '?transport=shared&start'),
+    await open(context, site, '?transport=shared&start'),
+  ]
+  const runs = (page: Page): Promise<number> => page.locator('tbody code', { hasText: 'close' }).count()
+  for (const page of pages) await expect.poll(() => runs(page), { timeout: 20_000 }).toBeGreaterThan(1)
+  for (const page of pages) await expect.poll(() => runs(page), { timeout: 20_000 }).toBeGreaterThan(2)
+  expect(site.streams.size).toBeLessThanOrEqual(1)
 })
 
 test('the differences are in a table', async ({ page, site }) => {

@@ -2,8 +2,15 @@ import { useI18n } from 'vue-i18n'
 
 const STORED = 'push-token'
 
-/** What came of a change: what the server answered, null if that was no JSON, or why it was not made, in words for the person. */
-export type Outcome = { error: ''; answer: unknown } | { error: string }
+/** What came of a change. */
+interface Outcome {
+  /** Why it was not made, in words for the person; empty if it was. */
+  error: string
+  /** The status of the answer; 0 if there was none. */
+  status: number
+  /** What the server answered; null if that was no JSON. */
+  answer: unknown
+}
 
 /**
  * What asks the server to change something: push, over, cut. Where the server wants a token, it asks the person once, and keeps
@@ -25,10 +32,11 @@ export function useChange(): (path: string, params: Record<string, string>) => P
       answer = await jsonOf(response)
     } catch {
       // Browsers tell scripts no more than that: each in its own English.
-      return { error: t('push.unreachable') }
+      return { error: t('push.unreachable'), status: 0, answer: null }
     }
-    if (response.ok) return { error: '', answer }
-    if (response.status === 401) {
+    const { status } = response
+    if (response.ok) return { error: '', status, answer }
+    if (status === 401) {
       sessionStorage.removeItem(STORED)
       const given = prompt(t('push.token'))
       if (given) {
@@ -36,7 +44,7 @@ export function useChange(): (path: string, params: Record<string, string>) => P
         return change(path, params)
       }
     }
-    return { error: messageOf(answer) ?? t('push.refused', { status: response.status }) }
+    return { error: messageOf(answer) ?? t('push.refused', { status }), status, answer }
   }
 
   return change

@@ -5,7 +5,8 @@ import { useChange } from './change'
 const INTERVAL = 400
 
 /**
- * Pushes 1, 2, 3 … while it should: on them one sees whether any is missing. A number that could not be pushed is tried again.
+ * Pushes 1, 2, 3 … while it should: on them one sees whether any is missing. A number that could not be pushed is tried again,
+ * unless the server refuses what does not pass by itself, as a wrong token: asked again, the person would be asked again.
  *
  * @returns why the last one could not be pushed, else an empty text.
  */
@@ -22,6 +23,8 @@ export function usePushedNumbers(path: string, id: () => string, running: () => 
     if (outcome.error === '') number++
     if (mine !== run) return
     error.value = outcome.error
+    const { status } = outcome
+    if (status >= 400 && status < 500 && status !== 429) return
     timer = setTimeout(() => void push(mine), INTERVAL)
   }
 

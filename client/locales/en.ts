@@ -104,7 +104,7 @@ export const en = {
   byHand: {
     title: 'By hand',
     intro:
-      'A response that is kept open and lines that are written to it: is that not enough? Push a line: it goes to both streams. The text on the left shows it, but EventSource shows nothing there, because an event is data: in front and an empty line behind. Over ends both. Nothing has told the browser that the left one is finished: it comes back. The right one says close first.',
+      'A response that is kept open and lines that are written to it: is that not enough? Push a line: it goes to both streams. The text on the left shows it, but EventSource shows nothing there, because an event is data: in front and an empty line behind. Push it framed writes just that on the left. Over ends both. Nothing has told the browser that the left one is finished: it comes back. The right one says close first.',
     framed: 'Push it framed',
     bare: 'Lines as they are',
     withFrames: 'Framed as events',
@@ -140,9 +140,9 @@ export const en = {
       'The server ends every connection after a second, and asks the browser to come back a second later. Each opens with 连接成功 (connected). Meanwhile the page goes on pushing numbers: none is missing.',
     openings: 'Connections as they opened',
     opening: 'No.',
-    away: 'After a gap of',
+    away: 'Away for',
     attempt: 'Attempt',
-    after: 'Resumed after id',
+    after: 'Went on after',
     seconds: '{seconds} s',
     beginning: 'from the beginning',
   },

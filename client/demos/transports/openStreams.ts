@@ -30,13 +30,19 @@ export function useOpenStreams(): Readonly<ShallowRef<OpenStreams>> {
   return streams
 }
 
-async function answer(signal: AbortSignal): Promise<OpenStreams> {
-  const patience = AbortSignal.timeout(PATIENCE)
+async function answer(ending: AbortSignal): Promise<OpenStreams> {
+  const asking = new AbortController()
+  const giveUp = (): void => asking.abort()
+  ending.addEventListener('abort', giveUp, { once: true })
+  const patience = setTimeout(giveUp, PATIENCE)
   try {
-    const response = await fetch('/healthz', { signal: AbortSignal.any([signal, patience]) })
+    const response = await fetch('/healthz', { signal: asking.signal })
     const { streams } = (await response.json()) as { streams?: unknown }
     return typeof streams === 'number' ? streams : 'gone'
   } catch {
-    return patience.aborted ? 'busy' : 'gone'
+    return asking.signal.aborted ? 'busy' : 'gone'
+  } finally {
+    clearTimeout(patience)
+    ending.removeEventListener('abort', giveUp)
   }
 }

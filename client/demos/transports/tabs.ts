@@ -66,7 +66,8 @@ export function useTabs(
 
   async function look(): Promise<void> {
     if (document.visibilityState !== 'visible') return
-    const seen = tabsIn(await read(), number.value, scope, url)
+    const notices = await read().catch(() => [])
+    const seen = tabsIn(notices, number.value, scope, url)
     // What looks alike need not be drawn again.
     if (JSON.stringify(seen) !== JSON.stringify(tabs.value)) tabs.value = seen
   }

@@ -104,7 +104,7 @@ export const en = {
   byHand: {
     title: 'By hand',
     intro:
-      'A response that is kept open and lines that are written to it: is that not enough? Push a line: it goes to both streams. The text on the left shows it, but EventSource shows nothing there, because an event is data: in front and an empty line behind. Push it framed writes just that on the left. Over ends both. Nothing has told the browser that the left one is finished: it comes back. The right one says close first.',
+      'A response that is kept open and lines that are written to it: is that not enough? Push a line: it goes to both streams. The text of the first shows it, but EventSource shows nothing there, because an event is data: in front and an empty line behind. Push it framed writes just that into the first. Over ends both. Nothing has told the browser that the first is finished: it comes back. The second says close before it ends.',
     framed: 'Push it framed',
     bare: 'Lines as they are',
     withFrames: 'Framed as events',

@@ -53,6 +53,12 @@ const SHOWS: Record<string, (page: Page, site: Site) => Promise<void>> = {
     await site.hub.publish('news', { data: 'hello' })
     await text(page).toContainText('hello\n')
   },
+  transports: async (page, site) => {
+    // The first was started; each works beside the others.
+    for (const n of [1, 2]) await page.getByRole('button', { name: 'Start' }).nth(n).click()
+    for (const n of [0, 1, 2]) await expect(page.locator('p').nth(n)).toContainText(/(\d{4}-\d\d-\d\d [\d:]{8}){30}/)
+    expect(site.to('/sse').map(({ headers }) => headers.authorization)).toContain('Bearer a-token')
+  },
   wire: async (page) => {
     await text(page).toContainText('"event": "close"')
   },
@@ -110,7 +116,7 @@ for (const [name, shows] of Object.entries(SHOWS)) {
       res.setHeader('Content-Type', 'text/javascript; charset=utf-8').end(bundle),
     )
     await page.goto(`${site.url}/example?${name}`)
-    await page.getByRole('button', { name: 'Start' }).click()
+    await page.getByRole('button', { name: 'Start' }).first().click()
     await shows(page, site)
     expect(problems).toEqual([])
   })

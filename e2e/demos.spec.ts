@@ -262,9 +262,9 @@ test.describe('a channel', () => {
   })
 
   for (const [transport, connections] of [
-    ['native', '3 connections were cut.'],
-    ['fetch', '3 connections were cut.'],
-    ['shared', 'One connection was cut.'],
+    ['native', 'Connections that were cut: 3'],
+    ['fetch', 'Connections that were cut: 3'],
+    ['shared', 'Connections that were cut: 1'],
   ] as const) {
     test(`whose connections are cut is resumed by each subscriber, and no number is missing: ${transport}`, async ({
       page,

@@ -124,7 +124,7 @@ export const en = {
     numbers: 'Push 1, 2, 3 …',
     stopNumbers: 'No more numbers',
     cut: 'Cut the connections',
-    wasCut: 'No connection was cut. | One connection was cut. | {n} connections were cut.',
+    wasCut: 'Connections that were cut: {connections}',
     subscriber: 'Subscriber {number}',
     restart: 'Restart',
     remove: 'Remove',

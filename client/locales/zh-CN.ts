@@ -121,7 +121,7 @@ export const zhCN: Messages = {
     numbers: '连续推送 1、2、3……',
     stopNumbers: '停止推送数字',
     cut: '切断连接',
-    wasCut: '没有连接被切断。 | 已切断 1 个连接。 | 已切断 {n} 个连接。',
+    wasCut: '切断的连接数：{connections}',
     subscriber: '订阅者 {number}',
     restart: '重新开始',
     remove: '移除',

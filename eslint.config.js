@@ -31,6 +31,26 @@ const doors = [
     because: 'A demo of the server uses sse/, shared/ and what reads a request, and no other demo.',
   },
   {
+    files: ['server/demos/comparison.ts'],
+    may: ['express$', './comparison/', '../sse/', '../httpError$', '../params$', '../../shared/'],
+    because: 'The comparison has a folder of its own.',
+  },
+  {
+    files: ['server/demos/comparison/**'],
+    may: [
+      'node:',
+      'express$',
+      'ws$',
+      './',
+      '../../sse/',
+      '../../handshake$',
+      '../../httpError$',
+      '../../params$',
+      '../../../shared/',
+    ],
+    because: 'A demo of the server uses sse/, shared/ and what reads a request, and no other demo.',
+  },
+  {
     files: ['client/composables/useEventSource.ts'],
     may: ['vue$'],
     because: 'useEventSource.ts is copied alone: it imports vue and nothing else.',

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { expect, test as base } from '@playwright/test'
 import { build } from 'vite'
-import { createApp } from '../server/app'
+import { createApp, type App } from '../server/app'
 import { builtPage } from '../server/page'
 import { Hub } from '../server/sse/hub'
 import { MemoryEventLog } from '../server/sse/memoryEventLog'
@@ -19,7 +19,8 @@ export class Site {
   /** Keeps enough that a machine under load does not lose events which a test expects to be kept. */
   readonly hub: Hub = new Hub(new MemoryEventLog({ maxEvents: 100_000, maxBytes: 2 ** 26 }))
   readonly #routes = new Map<string, RequestListener>()
-  readonly #app: RequestListener
+  readonly #app: App
+  readonly #sockets = new Set<Socket>()
   #server: Server | undefined
   #port = 0
 
@@ -63,7 +64,11 @@ export class Site {
       this.requests.push(req)
       const route = this.#routes.get(req.url?.split('?')[0] ?? '')
       if (route) route(req, res)
-      else this.#app(req, res)
+      else this.#app.request(req, res)
+    })
+    this.#server.on('upgrade', this.#app.upgrade).on('connection', (socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
     })
     await once(this.#server.listen(this.#port, '127.0.0.1'), 'listening')
     this.#port = (this.#server.address() as AddressInfo).port
@@ -72,7 +77,8 @@ export class Site {
   /** As when the process dies: every connection is cut, and nothing listens any more. */
   async stop(): Promise<void> {
     const closed = this.#server?.close()
-    this.#server?.closeAllConnections()
+    // Also those that are WebSockets by now, which the server no longer knows.
+    for (const socket of this.#sockets) socket.destroy()
     if (closed) await once(closed, 'close')
   }
 }

@@ -12,7 +12,7 @@ async function app({ streams = new Streams(), ...options }: Partial<AppOptions> 
   const log = new MemoryEventLog()
   onTestFinished(() => log.close())
   const timestamps = { count: 3, interval: 60_000 }
-  const port = await serve(createApp({ streams, hub: new Hub(log), timestamps, ...options }))
+  const port = await serve(createApp({ streams, hub: new Hub(log), timestamps, ...options }).request)
   const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
     fetch(`http://127.0.0.1:${port}${path}`, init)
   return { streams, port, ask }

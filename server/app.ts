@@ -1,12 +1,16 @@
 import type { RequestListener } from 'node:http'
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express'
 import helmet from 'helmet'
+import { comparisonPaths } from '../shared/demos/comparison'
 import { byHand, type ByHandOptions } from './demos/byHand'
 import { channel } from './demos/channel'
+import { comparison, type ComparisonOptions } from './demos/comparison'
+import { Meter } from './demos/comparison/meter'
 import { emitterDemo, type EmitterOptions } from './demos/emitter'
 import { timestamps, type TimestampsOptions } from './demos/timestamps'
 import { wire, type WireOptions } from './demos/wire'
-import { bearer, formOrJson, getOrPost, noBody, perMinute, sameOrigin, servedHosts } from './guards'
+import { bearer, formOrJson, getOrPost, noBody, noHandshake, perMinute, sameOrigin, servedHosts } from './guards'
+import { handshakesTo, wantsWebSocket, type UpgradeListener } from './handshake'
 import { HttpError } from './httpError'
 import type { Page } from './page'
 import { SseEmitterError } from './sse/emitter'
@@ -35,16 +39,24 @@ export interface AppOptions {
   emitter?: EmitterOptions
   byHand?: Pick<ByHandOptions, 'timeout'>
   wire?: WireOptions
+  comparison?: ComparisonOptions
+}
+
+/** What listens to a server's `request` and `upgrade`. */
+export interface App {
+  request: RequestListener
+  upgrade: UpgradeListener
 }
 
 /** The whole application: security headers, the demos' routes, the page, and an error for everything else. */
-export function createApp(options: AppOptions): RequestListener {
+export function createApp(options: AppOptions): App {
   const { streams, hub, page, pushToken = null, pushesPerMinute = 600, maxEventBytes = 65_536 } = options
   const app = express()
   app.disable('x-powered-by')
   app.set('trust proxy', options.trustProxy ?? 0)
   const headers = securityHeaders(page?.live ?? false)
-  app.use(headers, servedHosts(options.allowedHosts ?? []), noBody)
+  const meter = new Meter()
+  app.use(meter.watch, headers, servedHosts(options.allowedHosts ?? []), noHandshake(comparisonPaths.webSocket), noBody)
 
   app.get('/healthz', (_req, res) => {
     res.json({ status: 'ok', streams: streams.size, channels: hub.size, uptime: Math.round(process.uptime()) })
@@ -68,6 +80,7 @@ export function createApp(options: AppOptions): RequestListener {
     }),
   )
   app.use(channel(streams, hub, changing, { maxContentBytes }))
+  app.use(comparison(streams, meter, changing, options.comparison))
 
   if (page) app.use(page.handler)
   app.use((req, res) => sendError(res, new HttpError(404, 'not-found', `There is nothing at ${req.path}.`)))
@@ -75,13 +88,22 @@ export function createApp(options: AppOptions): RequestListener {
 
   // What reaches none of this is an address that Express cannot read. It would answer with a page of its own.
   const unreadable = new HttpError(400, 'request', 'The address of this request cannot be read.')
-  return (message, response) => {
+  const request: RequestListener = (message, response) => {
     const [req, res] = [message as Request, response as Response]
     app(req, res, () => {
       // Or an error in the middle of an answer: it is cut off.
       if (res.headersSent) res.destroy()
       else headers(req, res, () => sendError(res, unreadable))
     })
+  }
+  const handshake = handshakesTo(request)
+  return {
+    request,
+    upgrade: (req, socket, head) => {
+      // A live page has a socket of its own, which Vite listens to.
+      const ofVite = page?.live && req.headers['sec-websocket-protocol']?.startsWith('vite-')
+      if (wantsWebSocket(req) && !ofVite) handshake(req, socket, head)
+    },
   }
 }
 

@@ -889,8 +889,11 @@ describe('a client that does not speak HTTP', () => {
   it('and asks for a tunnel or another protocol gets none', async () => {
     const app = await startApp()
     expect(await new Client(app.port, request('CONNECT', 'evil.example:443')).toEnd()).toBe('')
-    const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket' }
-    const client = new Client(app.port, request('GET', '/healthz', upgrade))
+    const webSocket = { Connection: 'Upgrade', Upgrade: 'websocket' }
+    const refused = new Client(app.port, request('GET', '/healthz', webSocket))
+    expect(errorOf(replyOf(await refused.toEnd()))).toMatchObject({ status: 404, code: 'not-found' })
+    const http2 = { Connection: 'Upgrade', Upgrade: 'h2c' }
+    const client = new Client(app.port, request('GET', '/healthz', http2))
     expect(await client.until(/"ok"/)).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
   })
 })

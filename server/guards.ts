@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
 import type { Request, RequestHandler } from 'express'
 import { rateLimit } from 'express-rate-limit'
+import { isHandshake } from './handshake'
 import { HttpError } from './httpError'
 
 /**
@@ -36,6 +37,15 @@ export const getOrPost: RequestHandler = (req, _res, next) => {
   if (req.method !== 'GET' && req.method !== 'POST')
     throw new HttpError(405, 'method', 'Use GET or POST.', { Allow: 'GET, POST' })
   next()
+}
+
+/** Refuses a WebSocket handshake for any other path than this one: nobody reads its connection as HTTP any more, for a body or another request. */
+export function noHandshake(except: string): RequestHandler {
+  return (req, _res, next) => {
+    if (isHandshake(req) && !(req.method === 'GET' && req.path === except))
+      throw new HttpError(404, 'not-found', `There is no WebSocket at ${req.path}.`)
+    next()
+  }
 }
 
 /** Refuses a body where none belongs: nobody would read it, and its connection could not be used again. */

@@ -1,5 +1,6 @@
 import { createServer, STATUS_CODES, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { headWithoutUpgrade, wantsWebSocket } from './handshake'
 
 /** Milliseconds that a client may take to send its request. A stream that is being answered may last. */
 const REQUEST_TIMEOUT = 20_000
@@ -18,6 +19,12 @@ export function createHttpServer(listener?: RequestListener, requestTimeout: num
   })
   server.on('checkExpectation', (...request) => server.emit('request', ...request))
   if (listener) server.on('request', listener)
+  // Node hands over every request that asks for another protocol, once anybody listens to it. Only WebSocket is the application's.
+  server.on('upgrade', (req, socket, head) => {
+    if (wantsWebSocket(req)) return
+    socket.unshift(Buffer.concat([headWithoutUpgrade(req), head]))
+    server.emit('connection', socket)
+  })
 
   const answers = new WeakMap<Duplex, Set<ServerResponse>>()
   server.on('request', ({ socket }, res) => {

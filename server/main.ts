@@ -21,7 +21,8 @@ async function main(): Promise<void> {
   const streams = new Streams(limits, emitter)
   const hub = new Hub(new MemoryEventLog(log))
   const { maxUnsentBytes } = emitter
-  server.on('request', createApp({ ...settings, streams, hub, page, maxUnsentBytes }))
+  const app = createApp({ ...settings, streams, hub, page, maxUnsentBytes })
+  server.on('request', app.request).on('upgrade', app.upgrade)
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
     sockets.add(socket)

@@ -54,7 +54,8 @@ export async function startApp({
   const streams = new Streams(limits, { retry: false, heartbeat: 0, ...sse })
   const log = new MemoryEventLog(logOptions)
   const hub = new Hub(log)
-  const server = createHttpServer(createApp({ streams, hub, pushesPerMinute: 100_000, ...options }), requestTimeout)
+  const app = createApp({ streams, hub, pushesPerMinute: 100_000, ...options })
+  const server = createHttpServer(app.request, requestTimeout).on('upgrade', app.upgrade)
   onTestFinished(() => {
     server.close()
     server.closeAllConnections()

@@ -16,7 +16,7 @@ async function start(timestamps: TimestampsOptions = { count: 4, interval: MINUT
   const streams = new Streams({}, { retry: false })
   const log = new MemoryEventLog()
   onTestFinished(() => log.close())
-  const port = await serve(createApp({ streams, hub: new Hub(log), timestamps }))
+  const port = await serve(createApp({ streams, hub: new Hub(log), timestamps }).request)
   const ask = (query = '', headers: Record<string, string> = {}): Promise<Response> =>
     fetch(`http://127.0.0.1:${port}/sse${query}`, { headers })
   return { streams, port, ask }

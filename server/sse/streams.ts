@@ -28,8 +28,8 @@ export class Streams {
   readonly #perAddress = new Map<string, number>()
   readonly #limits: Required<StreamLimits>
   readonly #options: SseEmitterOptions
+  readonly #ending = new AbortController()
   #size = 0
-  #ended = false
 
   /** `options` are the defaults of every emitter. */
   constructor({ perAddress = 100, total = 10_000 }: StreamLimits = {}, options: SseEmitterOptions = {}) {
@@ -42,13 +42,19 @@ export class Streams {
     return this.#size
   }
 
+  /** Aborted when the server shuts down: for what holds a connection and is no emitter. */
+  get ending(): AbortSignal {
+    return this.#ending.signal
+  }
+
   /**
    * Takes a place for a response until it is closed.
    *
    * @throws CapacityError when there is none.
    */
   admit(req: IncomingMessage & { ip?: string | undefined }, res: ServerResponse): void {
-    if (this.#ended) throw new CapacityError('shutdown', 'The server is shutting down: try again in a moment.', 5)
+    if (this.ending.aborted)
+      throw new CapacityError('shutdown', 'The server is shutting down: try again in a moment.', 5)
     const address = req.ip ?? ''
     const ofAddress = this.#perAddress.get(address) ?? 0
     const { perAddress, total } = this.#limits
@@ -86,7 +92,7 @@ export class Streams {
    * `retry:` hint, so that their clients do not all come back in one moment.
    */
   async end(spread: number): Promise<void> {
-    this.#ended = true
+    this.#ending.abort()
     const emitters = [...this.#emitters]
     await Promise.all(
       emitters.map(async (emitter, n) => {

@@ -1,0 +1,159 @@
+import type { Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
+import type { Request, Response } from 'express'
+import { WAYS, type ComparisonEvent, type Way, type WayFigures } from '../../../shared/demos/comparison'
+import type { Meter } from './meter'
+
+/** Bounds of what a run keeps: 1,000 events are 10 s at the highest rate. */
+const MAX_EVENTS = 1_000
+const MAX_BYTES = 2 ** 21
+
+export interface RunSettings {
+  /** Milliseconds between two events. */
+  interval: number
+  /** Of the payload. */
+  bytes: number
+}
+
+/** An event and its text, which is the same in every way. */
+export interface KeptEvent {
+  n: number
+  time: number
+  text: string
+}
+
+/** One page's source of events. It ticks whoever listens, keeps its newest events, and knows what each way to the page has cost. */
+export class Run {
+  readonly figures: Record<Way, WayFigures>
+  /** Aborted when the run has ended. */
+  readonly signal: AbortSignal
+  /** The number of the newest event. */
+  newest = 0
+  #settings: RunSettings
+  readonly #meter: Meter
+  readonly #abort = new AbortController()
+  readonly #listeners = new Set<() => void>()
+  readonly #sockets = new Set<Socket>()
+  #kept: KeptEvent[] = []
+  #keptBytes = 0
+  #timer: NodeJS.Timeout | undefined
+  #expiry: NodeJS.Timeout
+  #open = 0
+
+  /** `idle` is how long it lasts after its last use, in milliseconds. */
+  constructor(meter: Meter, settings: RunSettings, idle: number) {
+    this.#meter = meter
+    this.#settings = settings
+    this.signal = this.#abort.signal
+    this.figures = Object.fromEntries(WAYS.map((way) => [way, none()])) as Record<Way, WayFigures>
+    this.#expiry = setTimeout(() => {
+      if (this.#open > 0) this.touch()
+      else this.end()
+    }, idle).unref()
+    this.change(settings)
+  }
+
+  change(settings: RunSettings): void {
+    this.#settings = settings
+    clearTimeout(this.#timer)
+    this.#tick(clock() + settings.interval)
+  }
+
+  /** Somebody uses it: it lasts. */
+  touch(): void {
+    if (!this.signal.aborted) this.#expiry.refresh()
+  }
+
+  /** What is kept of the events after number `n`. */
+  after(n: number): readonly KeptEvent[] {
+    const oldest = this.newest - this.#kept.length + 1
+    return this.#kept.slice(Math.max(0, n + 1 - oldest))
+  }
+
+  /** Calls back after each event and at the end. @returns what stops that. */
+  listen(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Books a request: until its response is closed, the bytes of its connection are those of this way, and the run is in use. */
+  serve(way: Way, req: Request, res: Response): void {
+    this.figures[way].requests++
+    this.connect(way, req.socket)
+    this.#open++
+    res.once('close', () => {
+      this.#open--
+      this.touch()
+    })
+  }
+
+  /** The bytes of this connection are those of this way, until the meter is told otherwise; `cut` cuts it. */
+  connect(way: Way, socket: Socket): void {
+    this.#meter.assign(socket, this.figures[way])
+    for (const known of this.#sockets) if (known.destroyed) this.#sockets.delete(known)
+    this.#sockets.add(socket)
+  }
+
+  /** The bytes of this connection are nobody's from now on. */
+  disconnect(socket: Socket): void {
+    this.#meter.release(socket)
+  }
+
+  /** Books what an answer or a message has brought. */
+  sent(way: Way, events: readonly KeptEvent[]): void {
+    const figures = this.figures[way]
+    figures.events += events.length
+    for (const { text } of events) figures.eventBytes += text.length
+  }
+
+  /** Destroys every connection that has served a way, but `spared`, over which the answer has to go. @returns how many. */
+  cut(spared: Socket): number {
+    let cut = 0
+    for (const socket of this.#sockets) {
+      if (socket === spared || socket.destroyed) continue
+      socket.destroy()
+      cut++
+    }
+    return cut
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+    clearTimeout(this.#expiry)
+    this.#abort.abort()
+    for (const listener of [...this.#listeners]) listener()
+    this.#listeners.clear()
+    this.#kept = []
+  }
+
+  /** One event at its time, and never several to catch up: an event's delay is that of its way and not of this server. */
+  #tick(due: number): void {
+    this.#timer = setTimeout(() => {
+      this.#publish()
+      this.#tick(Math.max(due + this.#settings.interval, clock()))
+    }, due - clock()).unref()
+  }
+
+  #publish(): void {
+    const { n, time, payload }: ComparisonEvent = {
+      n: ++this.newest,
+      time: clock(),
+      payload: 'x'.repeat(this.#settings.bytes),
+    }
+    const text = JSON.stringify({ n, time, payload })
+    this.#kept.push({ n, time, text })
+    this.#keptBytes += text.length
+    while (this.#kept.length > MAX_EVENTS || this.#keptBytes > MAX_BYTES)
+      this.#keptBytes -= this.#kept.shift()?.text.length ?? 0
+    for (const listener of [...this.#listeners]) listener()
+  }
+}
+
+/** The server's clock: milliseconds since the epoch, to a hundredth. */
+export function clock(): number {
+  return Math.round((performance.timeOrigin + performance.now()) * 100) / 100
+}
+
+function none(): WayFigures {
+  return { requests: 0, empty: 0, events: 0, eventBytes: 0, up: 0, down: 0 }
+}

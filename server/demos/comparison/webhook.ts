@@ -1,0 +1,106 @@
+import { Agent, request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { clock, type KeptEvent, type Run } from './run'
+import type { WebhookReceiver } from './webhookReceiver'
+
+/** Milliseconds before a delivery is repeated, and that one may take. */
+const RETRY = 1_000
+const TIMEOUT = 5_000
+
+/** Deliveries that are kept for the page to ask for. */
+const KEPT = 1_000
+
+/**
+ * Delivers a run's events with one POST each, in order, and repeats one until it is accepted. The connection is kept between them, as a good
+ * sender does.
+ */
+export class Webhook {
+  /** What the receiver got: an event's number, and its delay in milliseconds. */
+  readonly deliveries: [n: number, delay: number][] = []
+  /** Deliveries that failed and were repeated. */
+  repeated = 0
+  readonly #run: Run
+  readonly #receiver: WebhookReceiver
+  #abort: AbortController | null = null
+
+  constructor(run: Run, receiver: WebhookReceiver) {
+    this.#run = run
+    this.#receiver = receiver
+    run.signal.addEventListener('abort', () => this.#abort?.abort())
+  }
+
+  /** Switches the deliveries on, from the next event, or off. */
+  async use(on: boolean): Promise<void> {
+    if (on === (this.#abort !== null)) return
+    this.#abort?.abort()
+    this.#abort = on ? new AbortController() : null
+    if (!this.#abort) return
+
+    const { signal } = this.#abort
+    const address = await this.#receiver.open(({ n, time }) => {
+      this.deliveries.push([n, clock() - time])
+      if (this.deliveries.length > KEPT) this.deliveries.shift()
+    })
+    void this.#deliver(address.url, signal).finally(address.close)
+  }
+
+  async #deliver(url: string, signal: AbortSignal): Promise<void> {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    signal.addEventListener('abort', () => agent.destroy())
+    let last = this.#run.newest
+    while (!signal.aborted) {
+      const [event] = this.#run.after(last)
+      if (!event) {
+        await this.#next(signal)
+        continue
+      }
+      try {
+        await this.#post(url, event, agent, signal)
+        last = event.n
+      } catch {
+        this.repeated++
+        await sleep(RETRY, undefined, { signal }).catch(() => undefined)
+      }
+    }
+  }
+
+  #post(url: string, event: KeptEvent, agent: Agent, signal: AbortSignal): Promise<void> {
+    const { figures } = this.#run
+    figures.webhook.requests++
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': event.text.length }
+    return new Promise((resolve, reject) => {
+      const req = request(url, { method: 'POST', headers, agent, signal, timeout: TIMEOUT })
+      req.on('socket', (socket) => {
+        if (req.reusedSocket) return
+        this.#run.connect('webhook', socket)
+        socket.once('close', () => this.#run.disconnect(socket))
+      })
+      req.on('timeout', () => req.destroy(new Error('The receiver took too long.')))
+      req.on('error', reject)
+      req.on('response', (res) => {
+        res.resume().on('error', reject)
+        res.on('end', () => {
+          if (res.statusCode === 204) {
+            this.#run.sent('webhook', [event])
+            resolve()
+          } else reject(new Error(`The receiver answered ${res.statusCode ?? 0}.`))
+        })
+      })
+      req.end(event.text)
+    })
+  }
+
+  /** Resolves with the next event, or when there will be none. */
+  #next(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stop()
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      const stop = this.#run.listen(done)
+      signal.addEventListener('abort', done)
+      if (signal.aborted) done()
+    })
+  }
+}

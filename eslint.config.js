@@ -83,6 +83,7 @@ const doors = [
       'vue-i18n$',
       'vue-router$',
       'eventsource-parser$',
+      'uplot',
       './',
       '../../components/',
       '../../composables/',

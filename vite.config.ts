@@ -14,7 +14,7 @@ export default defineConfig(({ isSsrBuild }) => ({
   // Only the examples use it: copied into another Vue project, where `@` is its source, their imports are right.
   resolve: { alias: { '@': path('./client') } },
   // Found later, a dependency would reload the page in the middle of a stream.
-  optimizeDeps: { include: ['vue', 'vue-i18n'] },
+  optimizeDeps: { include: ['vue', 'vue-i18n', 'uplot'] },
   build: {
     outDir: path(isSsrBuild ? './dist/server' : './dist/client'),
     emptyOutDir: true,

@@ -3,6 +3,7 @@ import { createRouter, createWebHistory, START_LOCATION, type Router } from 'vue
 import { pages } from '../shared/pages'
 import ByHandDemo from './demos/byHand/ByHandDemo.vue'
 import ChannelDemo from './demos/channel/ChannelDemo.vue'
+import ComparisonDemo from './demos/comparison/ComparisonDemo.vue'
 import EmitterDemo from './demos/emitter/EmitterDemo.vue'
 import ReconnectDemo from './demos/reconnect/ReconnectDemo.vue'
 import WireDemo from './demos/wire/WireDemo.vue'
@@ -24,6 +25,7 @@ export const router: Router = createRouter({
     { path: pages.reconnect, component: ReconnectDemo, meta: switchable },
     { path: pages.transports, component: TransportsDemo, meta: switchable },
     { path: pages.wire, component: WireDemo },
+    { path: pages.comparison, component: ComparisonDemo },
     { path: '/:unknown(.*)*', component: NotFound },
   ],
 })

@@ -7,6 +7,7 @@ export const pages = {
   reconnect: '/reconnect',
   transports: '/transports',
   wire: '/wire',
+  comparison: '/comparison',
 } as const
 
 export type PageName = keyof typeof pages

@@ -1,0 +1,124 @@
+import { shallowRef, type ShallowRef } from 'vue'
+import { WAYS, type ComparisonFigures, type Way, type WayFigures } from '../../../shared/demos/comparison'
+import { ClockOffset, pageClock } from './clockOffset'
+import { Tally } from './tally'
+
+/** Looks that the plots show: a minute. */
+const PLOTTED = 120
+
+/** One way, as it stands. */
+export interface WayRow extends WayFigures {
+  received: number
+  missed: number
+  cuts: number
+  /** Milliseconds; null before the first event. */
+  median: number | null
+  p95: number | null
+  /** Bytes per event beyond the event's own text; null before the first event. */
+  overhead: number | null
+}
+
+/** What is plotted: seconds since the start, and at each of them the value of every way. */
+export interface History {
+  times: number[]
+  delay: Record<Way, (number | null)[]>
+  overhead: Record<Way, (number | null)[]>
+}
+
+const NOTHING: WayFigures = { requests: 0, empty: 0, events: 0, eventBytes: 0, up: 0, down: 0 }
+
+export const each = <Value>(make: (way: Way) => Value): Record<Way, Value> =>
+  Object.fromEntries(WAYS.map((way) => [way, make(way)])) as Record<Way, Value>
+
+/** What is known of a run: what has arrived here, and what the server says it cost. It is shown by `look`, and not with each event. */
+export class Measurements {
+  #clock = new ClockOffset()
+  #figures: ComparisonFigures | null = null
+  /** The figures that count as 0. */
+  #zero: ComparisonFigures | null = null
+  #began = 0
+  readonly tallies: Record<Way, Tally> = each(() => new Tally())
+  readonly rows: ShallowRef<Record<Way, WayRow>> = shallowRef(each((way) => this.#row(way)))
+  readonly history: ShallowRef<History> = shallowRef(emptyHistory())
+  /** Deliveries of the webhook that were repeated. */
+  readonly repeated: ShallowRef<number> = shallowRef(0)
+  /** The number of the newest event that the webhook's receiver is known to have. */
+  delivered = 0
+
+  /** For a new run. */
+  begin(): void {
+    this.#clock = new ClockOffset()
+    this.#figures = null
+    this.delivered = 0
+    this.reset()
+    for (const way of WAYS) this.tallies[way].begin()
+  }
+
+  /** Everything is 0, from now on. */
+  reset(): void {
+    this.#zero = this.#figures
+    this.#began = pageClock()
+    for (const way of WAYS) this.tallies[way].reset()
+    this.history.value = emptyHistory()
+    this.rows.value = each((way) => this.#row(way))
+    this.repeated.value = 0
+  }
+
+  /** An event has arrived that was made at `time` by the server's clock. */
+  arrived(way: Way, n: number, time: number): void {
+    this.tallies[way].receive(n, pageClock() + this.#clock.offset - time)
+  }
+
+  /** Figures of the server, and when they were asked for and came by the page's clock. `webhook`: whether its deliveries count. */
+  take(figures: ComparisonFigures, sent: number, answered: number, webhook: boolean): void {
+    this.#figures = figures
+    this.#clock.add(sent, answered, figures.now)
+    for (const [n, delay] of figures.deliveries) {
+      this.delivered = n
+      if (webhook) this.tallies.webhook.receive(n, delay)
+    }
+  }
+
+  /** Where a poll begins: where its way was, or with the first event of a new run, or with the newest. */
+  position(way: Way): number | undefined {
+    return this.tallies[way].newest ?? (this.#figures === null ? 0 : undefined)
+  }
+
+  /** Shows what has arrived since the last look. */
+  look(): void {
+    const delays = each((way) => this.tallies[way].delays())
+    const rows = each((way) => ({ ...this.#row(way), median: delays[way].median, p95: delays[way].p95 }))
+    const { times, delay, overhead } = this.history.value
+    this.rows.value = rows
+    this.repeated.value = (this.#figures?.repeated ?? 0) - (this.#zero?.repeated ?? 0)
+    this.history.value = {
+      times: add(times, (pageClock() - this.#began) / 1_000),
+      // A logarithmic scale has no 0, and no clock here is better than a tenth of a millisecond.
+      delay: each((way) => add(delay[way], atLeast(0.1, delays[way].fresh))),
+      overhead: each((way) => add(overhead[way], atLeast(1, rows[way].overhead))),
+    }
+  }
+
+  #row(way: Way): WayRow {
+    const now = this.#figures?.ways[way] ?? NOTHING
+    const zero = this.#zero?.ways[way] ?? NOTHING
+    const since = (name: keyof WayFigures): number => now[name] - zero[name]
+    const [events, eventBytes, up, down] = [since('events'), since('eventBytes'), since('up'), since('down')]
+    const { received, missed, cuts } = this.tallies[way]
+    const overhead = events > 0 ? (up + down - eventBytes) / events : null
+    const figures = { requests: since('requests'), empty: since('empty'), events, eventBytes, up, down }
+    return { ...figures, received, missed, cuts, overhead, median: null, p95: null }
+  }
+}
+
+function emptyHistory(): History {
+  return { times: [], delay: each(() => []), overhead: each(() => []) }
+}
+
+function add<Value>(list: readonly Value[], value: Value): Value[] {
+  return [...list, value].slice(-PLOTTED)
+}
+
+function atLeast(least: number, value: number | null): number | null {
+  return value === null ? null : Math.max(least, value)
+}

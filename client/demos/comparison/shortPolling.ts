@@ -1,0 +1,28 @@
+import { comparisonPaths, type ComparisonEvent } from '../../../shared/demos/comparison'
+import { pause } from './pause'
+
+/** Asks again and again, every `interval` milliseconds, for what came after the last event it got. */
+export async function shortPolling(
+  run: string,
+  interval: number,
+  receive: (event: ComparisonEvent) => void,
+  signal: AbortSignal,
+  after?: number,
+): Promise<void> {
+  let delay = interval
+  while (!signal.aborted) {
+    try {
+      const position = after === undefined ? '' : `&after=${after}`
+      const response = await fetch(`${comparisonPaths.shortPolling}?run=${run}${position}`, { signal })
+      if (!response.ok) throw new Error(`The server answered ${response.status}.`)
+      for (const event of (await response.json()) as ComparisonEvent[]) {
+        after = event.n
+        receive(event)
+      }
+      delay = interval
+    } catch {
+      delay = Math.max(interval, Math.min(2 * delay, 30_000))
+    }
+    await pause(delay, signal)
+  }
+}

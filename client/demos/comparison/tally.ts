@@ -1,0 +1,52 @@
+/** Delays that are kept: the newest. */
+const WINDOW = 1_000
+
+/** What arrived in one way: how many events, how many not, and how late. */
+export class Tally {
+  received = 0
+  /** Numbers that were left out. */
+  missed = 0
+  /** Cuts of the connection that this way was in use for. */
+  cuts = 0
+  /** The number of the newest event; null before the first. */
+  newest: number | null = null
+  #delays: number[] = []
+  #fresh: number[] = []
+
+  /** Takes an event, in the order of its way: one that is not newer has been here before. `delay` in milliseconds. */
+  receive(n: number, delay: number): void {
+    if (this.newest !== null) {
+      if (n <= this.newest) return
+      this.missed += n - this.newest - 1
+    }
+    this.newest = n
+    this.received++
+    this.#fresh.push(delay)
+  }
+
+  /** The next event is the first: what comes before it is not missed. */
+  begin(): void {
+    this.newest = null
+  }
+
+  /** Counts from 0 again, and goes on with the same event. */
+  reset(): void {
+    this.received = this.missed = this.cuts = 0
+    this.#delays = []
+    this.#fresh = []
+  }
+
+  /** Median and 95th percentile of the newest delays, and the median of those that came since the last call; null without any. */
+  delays(): { median: number | null; p95: number | null; fresh: number | null } {
+    const fresh = percentile(this.#fresh, 0.5)
+    this.#delays = [...this.#delays, ...this.#fresh].slice(-WINDOW)
+    this.#fresh = []
+    return { median: percentile(this.#delays, 0.5), p95: percentile(this.#delays, 0.95), fresh }
+  }
+}
+
+/** The least of the values that at least this share of them does not exceed (nearest rank); null of none. */
+export function percentile(values: readonly number[], share: number): number | null {
+  const sorted = Float64Array.from(values).sort()
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? null
+}

@@ -1,0 +1,199 @@
+import { onScopeDispose, reactive, ref, watch, type Ref } from 'vue'
+import {
+  comparisonPaths as paths,
+  parseComparisonEvent,
+  WAYS,
+  type ComparisonEvent,
+  type ComparisonFigures,
+  type Way,
+} from '../../../shared/demos/comparison'
+import { change } from '../../components/change'
+import { useEventSource } from '../../composables/useEventSource'
+import { pageClock } from './clockOffset'
+import { longPolling } from './longPolling'
+import { each, Measurements } from './measurements'
+import { pause } from './pause'
+import { shortPolling } from './shortPolling'
+import { webSocket } from './webSocket'
+
+/** Milliseconds between two looks at what has arrived, and between two requests for the server's figures. */
+const LOOK = 500
+const ASK = 1_000
+
+/** Requests right after the start, for the clock, and the milliseconds between them. */
+const FIRST = 5
+const FIRST_ASK = 50
+
+/** Milliseconds for a slider to come to rest. */
+const REST = 250
+
+export interface Comparison {
+  /** Milliseconds between two events, bytes of each, milliseconds between two short polls. */
+  settings: { interval: number; bytes: number; polling: number }
+  /** The ways that are switched on. */
+  on: Record<Way, boolean>
+  /** `gone`: the server no longer has the run. */
+  state: Readonly<Ref<'idle' | 'starting' | 'running' | 'stopped' | 'gone'>>
+  /** Why the server refused; else empty. */
+  error: Readonly<Ref<string>>
+  measurements: Measurements
+  start: () => Promise<void>
+  stop: () => Promise<void>
+  cut: () => Promise<void>
+}
+
+/** One run on the server, and the ways that bring its events to this page. `ask` asks the person for the push token. */
+export function useComparison(ask: () => string | null): Comparison {
+  const settings = reactive({ interval: 100, bytes: 64, polling: 1_000 })
+  const on = reactive(each(() => true))
+  const state = ref<'idle' | 'starting' | 'running' | 'stopped' | 'gone'>('idle')
+  const error = ref('')
+  const measurements = new Measurements()
+  let run = ''
+  let disposed = false
+
+  async function send(path: string, params: Record<string, string> = {}): Promise<boolean> {
+    error.value = await change(path, { run, ...params }, ask)
+    return error.value === ''
+  }
+
+  const sendSettings = (): Promise<boolean> =>
+    send(paths.run, {
+      interval: String(settings.interval),
+      bytes: String(settings.bytes),
+      webhook: String(on.webhook),
+    })
+
+  async function start(): Promise<void> {
+    if (state.value === 'starting' || state.value === 'running') return
+    state.value = 'starting'
+    run = newName()
+    const accepted = await sendSettings()
+    if (disposed) {
+      await send(paths.stop)
+      return
+    }
+    if (accepted) {
+      measurements.begin()
+      void follow(run)
+    }
+    state.value = accepted ? 'running' : 'stopped'
+  }
+
+  async function stop(): Promise<void> {
+    if (state.value !== 'running') return
+    state.value = 'stopped'
+    await send(paths.stop)
+  }
+
+  async function cut(): Promise<void> {
+    if (state.value !== 'running' || !(await send(paths.cut))) return
+    for (const way of WAYS) if (on[way]) measurements.tallies[way].cuts++
+  }
+
+  /** Asks for the server's figures, as long as the run lasts. */
+  async function follow(name: string): Promise<void> {
+    const never = new AbortController().signal
+    const current = (): boolean => run === name && state.value === 'running'
+    let asked = 0
+    do {
+      const sent = pageClock()
+      try {
+        const response = await fetch(`${paths.figures}?run=${name}&after=${measurements.delivered}`)
+        const answered = pageClock()
+        const body = (await response.json()) as ComparisonFigures
+        if (current() && response.ok) measurements.take(body, sent, answered, on.webhook)
+        if (current() && response.status === 404) state.value = 'gone'
+      } catch {
+        // The cut may have hit this connection too. The next request is due anyway.
+      }
+      await pause(++asked < FIRST ? FIRST_ASK : ASK, never)
+    } while (current())
+  }
+
+  const isOn = (way: Way): boolean => state.value === 'running' && on[way]
+
+  /** What a way calls with each event, until it is switched off. */
+  const receiver =
+    (way: Way, signal?: AbortSignal) =>
+    ({ n, time }: ComparisonEvent): void => {
+      if (!signal?.aborted) measurements.arrived(way, n, time)
+    }
+
+  /** `begin` is called when the way is switched on, and its signal aborted when it is switched off. */
+  function use(way: Way, begin?: (receive: (event: ComparisonEvent) => void, signal: AbortSignal) => void): void {
+    watch(
+      () => isOn(way),
+      (yes, _before, onCleanup) => {
+        if (!yes) return
+        const abort = new AbortController()
+        onCleanup(() => abort.abort())
+        measurements.tallies[way].begin()
+        begin?.(receiver(way, abort.signal), abort.signal)
+      },
+      // At once, so that Stop closes everything before it asks the server to.
+      { flush: 'sync' },
+    )
+  }
+
+  use('shortPolling', (receive, signal) => {
+    // Another interval does not wait for the end of this one.
+    let current = new AbortController()
+    const poll = (): void => {
+      current.abort()
+      current = new AbortController()
+      void shortPolling(run, settings.polling, receive, current.signal, measurements.position('shortPolling'))
+    }
+    const unwatch = watch(() => settings.polling, poll)
+    signal.addEventListener('abort', () => {
+      unwatch()
+      current.abort()
+    })
+    poll()
+  })
+  use('longPolling', (receive, signal) => {
+    void longPolling(run, receive, signal, measurements.position('longPolling'))
+  })
+  use('webSocket', (receive, signal) => webSocket(run, receive, signal))
+  use('webhook')
+  use('sse')
+  const { on: onEvent } = useEventSource(() => (isOn('sse') ? `${paths.sse}?run=${run}` : null), {
+    immediate: true,
+    decode: { message: parseComparisonEvent },
+    initial: null,
+    reduce: () => null,
+  })
+  const receive = receiver('sse')
+  onEvent('message', ({ data }) => receive(data))
+
+  watch(
+    () => [settings.interval, settings.bytes, on.webhook],
+    (_now, _before, onCleanup) => {
+      const timer = setTimeout(() => {
+        if (state.value === 'running') void sendSettings()
+      }, REST)
+      onCleanup(() => clearTimeout(timer))
+    },
+  )
+
+  watch(state, (now, _before, onCleanup) => {
+    if (now !== 'running') return
+    const timer = setInterval(() => measurements.look(), LOOK)
+    onCleanup(() => {
+      clearInterval(timer)
+      measurements.look()
+    })
+  })
+
+  onScopeDispose(() => {
+    disposed = true
+    void stop()
+  })
+
+  return { settings, on, state, error, measurements, start, stop, cut }
+}
+
+/** 128 bits that nobody guesses. `crypto.randomUUID` is there on https and on localhost only. */
+function newName(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

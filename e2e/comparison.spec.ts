@@ -1,0 +1,181 @@
+/** The comparison as a person uses it: five ways at once, on the real server. */
+import type { Page } from '@playwright/test'
+import { expect, test, type Site } from './fixture'
+
+// A cut takes some seconds to come back from, and a busy machine some more.
+test.describe.configure({ timeout: 90_000 })
+
+const WAYS = ['Short polling', 'Long polling', 'SSE', 'WebSocket', 'Webhook'] as const
+type Name = (typeof WAYS)[number]
+
+// The columns of the table, after the way.
+const [REQUESTS, IN_VAIN, UP, DOWN, OVERHEAD, MEDIAN, P95, RECEIVED, MISSED] = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const
+
+const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
+const row = (page: Page, way: Name) => page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: way }) })
+const cell = (page: Page, way: Name, column: number) => row(page, way).getByRole('cell').nth(column)
+const slider = (page: Page, name: string) => page.getByRole('slider', { name })
+const checkbox = (page: Page, way: Name) => row(page, way).getByRole('checkbox')
+
+/** A number in the table, without its unit; NaN for a dash. */
+async function value(page: Page, way: Name, column: number): Promise<number> {
+  return Number.parseFloat(((await cell(page, way, column).textContent()) ?? '').replaceAll(',', ''))
+}
+
+async function atLeast(page: Page, way: Name, column: number, least: number): Promise<void> {
+  await expect.poll(() => value(page, way, column), { timeout: 30_000 }).toBeGreaterThanOrEqual(least)
+}
+
+/** Opens the page and starts it, at twenty events a second and five short polls. */
+async function start(page: Page, site: Site): Promise<void> {
+  await page.goto(`${site.url}/comparison`)
+  await slider(page, 'Events').fill('5')
+  await slider(page, 'Short polling').fill('1')
+  await press(page, 'Start')
+  await expect(page.getByRole('status')).toHaveText('Running')
+}
+
+/** What the page itself complains of: nothing but the requests that were cut. */
+function complaints(page: Page): string[] {
+  const heard: string[] = []
+  page.on('pageerror', (error) => heard.push(String(error)))
+  page.on('console', (message) => {
+    const text = message.text()
+    if (message.type() === 'error' && !/Failed to load resource|WebSocket connection/.test(text)) heard.push(text)
+  })
+  return heard
+}
+
+test('all five ways deliver, each with what it took', async ({ page, site }) => {
+  const heard = complaints(page)
+  await start(page, site)
+  for (const way of WAYS) {
+    await atLeast(page, way, RECEIVED, 40)
+    for (const column of [REQUESTS, UP, DOWN, OVERHEAD, MEDIAN, P95])
+      await expect.poll(() => value(page, way, column)).toBeGreaterThan(0)
+    expect(await value(page, way, MISSED)).toBe(0)
+  }
+  expect(await value(page, 'SSE', REQUESTS)).toBe(1)
+  expect(await value(page, 'WebSocket', REQUESTS)).toBe(1)
+  expect(await value(page, 'Long polling', REQUESTS)).toBeGreaterThan(10)
+  expect(await value(page, 'SSE', OVERHEAD)).toBeLessThan(await value(page, 'Short polling', OVERHEAD))
+  expect(await value(page, 'Short polling', OVERHEAD)).toBeLessThan(await value(page, 'Long polling', OVERHEAD))
+  await expect(page.getByRole('img', { name: 'Plot of the delay' }).locator('canvas')).toBeVisible()
+  expect(heard).toEqual([])
+})
+
+test('after a cut SSE, polling and the webhook have missed nothing, and a plain WebSocket has', async ({
+  page,
+  site,
+}) => {
+  const heard = complaints(page)
+  await start(page, site)
+  for (const way of WAYS) await atLeast(page, way, RECEIVED, 10)
+  for (let cuts = 1; cuts <= 2; cuts++) {
+    await press(page, 'Cut the connections')
+    await expect(page.getByText(`Cuts: ${cuts}.`).first()).toBeVisible()
+    for (const way of ['SSE', 'WebSocket'] as const) await atLeast(page, way, REQUESTS, 1 + cuts)
+    for (const way of WAYS) await atLeast(page, way, RECEIVED, (await value(page, way, RECEIVED)) + 20)
+  }
+  for (const way of WAYS) {
+    if (way === 'WebSocket') expect(await value(page, way, MISSED)).toBeGreaterThan(0)
+    else expect(await value(page, way, MISSED)).toBe(0)
+  }
+  const claims = page
+    .getByRole('region')
+    .or(page.locator('section'))
+    .filter({ has: page.getByRole('heading', { name: 'SSE' }) })
+  await expect(claims.last()).toContainText('Missed: 0. Cuts: 2.')
+  expect(heard).toEqual([])
+})
+
+test('Stop ends everything, on the server too, and Start begins anew', async ({ page, site }) => {
+  await start(page, site)
+  for (const way of WAYS) await atLeast(page, way, RECEIVED, 5)
+  await expect.poll(() => site.streams.size).toBe(3)
+  const name = /run=(\w+)/.exec(site.to('/sse/comparison/stream')[0]?.url ?? '')?.[1] ?? ''
+  await press(page, 'Stop')
+  await expect(page.getByRole('status')).toHaveText('Stopped')
+  await expect.poll(() => site.streams.size).toBe(0)
+  const figures = await fetch(`${site.url}/sse/comparison/figures?run=${name}`)
+  expect(figures.status).toBe(404)
+  const asked = site.requests.length
+  await page.waitForTimeout(1_500)
+  expect(site.requests.length).toBeLessThanOrEqual(asked + 1)
+
+  await press(page, 'Start')
+  for (const way of WAYS) await atLeast(page, way, RECEIVED, 5)
+  await page.getByRole('link', { name: 'Timestamps' }).click()
+  await expect.poll(() => site.streams.size).toBe(0)
+})
+
+test('rate, payload and interval change while it runs, and Reset counts from 0', async ({ page, site }) => {
+  await start(page, site)
+  for (const way of WAYS) await atLeast(page, way, RECEIVED, 20)
+  await slider(page, 'Payload').fill('5')
+  await expect.poll(() => value(page, 'WebSocket', DOWN)).toBeGreaterThan(0)
+  await expect(cell(page, 'WebSocket', DOWN)).toContainText('kB', { timeout: 20_000 })
+
+  // Nothing for a while, and short polls that find that out.
+  await slider(page, 'Events').fill('0')
+  await slider(page, 'Short polling').fill('0')
+  await atLeast(page, 'Short polling', IN_VAIN, 10)
+  await press(page, 'Reset figures')
+  await expect.poll(() => value(page, 'SSE', RECEIVED)).toBeLessThan(5)
+  expect(await value(page, 'SSE', MISSED)).toBe(0)
+  await slider(page, 'Events').fill('7')
+  await atLeast(page, 'SSE', RECEIVED, 100)
+  for (const way of WAYS) expect(await value(page, way, MISSED)).toBe(0)
+})
+
+test('each way can be switched off and on, and what came between is not missed', async ({ page, site }) => {
+  await start(page, site)
+  for (const way of WAYS) await atLeast(page, way, RECEIVED, 5)
+  for (const way of WAYS) await checkbox(page, way).uncheck()
+  await expect.poll(() => site.streams.size).toBe(0)
+  await page.waitForTimeout(1_500)
+  const before = await Promise.all(WAYS.map((way) => value(page, way, RECEIVED)))
+  await page.waitForTimeout(1_500)
+  expect(await Promise.all(WAYS.map((way) => value(page, way, RECEIVED)))).toEqual(before)
+
+  for (const way of WAYS) await checkbox(page, way).check()
+  for (const [n, way] of WAYS.entries()) {
+    await atLeast(page, way, RECEIVED, (before[n] ?? 0) + 20)
+    expect(await value(page, way, MISSED)).toBe(0)
+  }
+})
+
+test('a run that the server no longer has is said to be gone', async ({ page, site }) => {
+  await start(page, site)
+  await atLeast(page, 'SSE', RECEIVED, 5)
+  const name = /run=(\w+)/.exec(site.to('/sse/comparison/stream')[0]?.url ?? '')?.[1] ?? ''
+  await fetch(`${site.url}/sse/comparison/stop?run=${name}`, { method: 'POST' })
+  await expect(page.getByRole('status')).toContainText('The server has ended the run')
+  await expect.poll(() => site.streams.size).toBe(0)
+  await press(page, 'Start')
+  await expect(page.getByRole('status')).toHaveText('Running')
+})
+
+test('the code of each way is there, and the plots follow light and dark', async ({ page, site }) => {
+  await page.goto(`${site.url}/comparison`)
+  for (const [way, code] of [
+    ['Short polling', 'export async function shortPolling'],
+    ['Long polling', 'export async function longPolling'],
+    ['SSE', 'useEventSource('],
+    ['WebSocket', 'new WebSocket('],
+    ['Webhook', 'class WebhookReceiver'],
+  ] as const) {
+    await page.getByRole('radio', { name: way, exact: true }).check()
+    await expect(page.locator('figure pre').first()).toContainText(code)
+  }
+  const picture = () =>
+    page
+      .locator('canvas')
+      .first()
+      .evaluate((canvas: HTMLCanvasElement) => canvas.toDataURL())
+  await page.emulateMedia({ colorScheme: 'light' })
+  await expect(page.locator('canvas')).toHaveCount(2)
+  const light = await picture()
+  await page.emulateMedia({ colorScheme: 'dark' })
+  await expect.poll(picture).not.toBe(light)
+})

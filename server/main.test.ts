@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { WebSocket } from 'ws'
+import { comparisonPaths } from '../shared/demos/comparison'
 import { Client, request } from './testing'
 
 // It compiles the page first, on a machine that may have other things to do.
@@ -112,6 +114,28 @@ describe('the server', () => {
     await onItsWay.until(/"ok"/)
     await onItsWay.toEnd()
     expect(await exit).toBe(0)
+  })
+
+  it('ends a comparison with all its ways at a signal, and exits with 0', async () => {
+    const { listening, signal, exit, printed } = run({ PORT: '0' })
+    const port = await listening()
+    const name = 'a-comparison-to-be-ended'
+    const query = `?run=${name}&interval=2000&webhook=true`
+    const begun = new Client(port, request('POST', `${comparisonPaths.run}${query}`, { 'Content-Length': '0' }))
+    await begun.until(/"webhook":true/)
+    const held = new Client(port, request('GET', `${comparisonPaths.longPolling}${query}`))
+    const stream = new Client(port, request('GET', `${comparisonPaths.sse}${query}`))
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${comparisonPaths.webSocket}${query}`)
+    const closed = once(socket, 'close')
+    await once(socket, 'open')
+    await stream.until(/retry: /)
+
+    signal('SIGTERM')
+    expect(await held.until(/\[.*\]/)).toContain('200 OK')
+    expect(await stream.toEnd()).toContain('event: close')
+    expect((await closed)[0]).toBe(1001)
+    expect(await exit).toBe(0)
+    expect(printed.stderr).toBe('')
   })
 
   it('ends at once at the second signal, whatever still holds it', async () => {

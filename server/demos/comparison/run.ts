@@ -8,6 +8,9 @@ import type { Meter } from './meter'
 const MAX_EVENTS = 1_000
 const MAX_BYTES = 2 ** 21
 
+/** Milliseconds of events that a source which is late makes up for. */
+const CATCH_UP = 1_000
+
 export interface RunSettings {
   /** Milliseconds between two events. */
   interval: number
@@ -126,11 +129,11 @@ export class Run {
     this.#kept = []
   }
 
-  /** One event at its time, and never several to catch up: an event's delay is that of its way and not of this server. */
+  /** A server that was busy catches up, so that the rate is the one that was asked for, but not on more than a second. */
   #tick(due: number): void {
     this.#timer = setTimeout(() => {
       this.#publish()
-      this.#tick(Math.max(due + this.#settings.interval, clock()))
+      this.#tick(Math.max(due + this.#settings.interval, clock() - CATCH_UP))
     }, due - clock()).unref()
   }
 

@@ -270,7 +270,7 @@ describe('the WebSocket', () => {
   })
 
   it('is closed when its client does not read', async () => {
-    const { app, of } = await start({}, 'interval=10&bytes=4096')
+    const { app, of } = await start({ comparison: { heartbeat: 600_000 } }, 'interval=10&bytes=4096')
     const client = new Client(app.port, handshake(of(paths.webSocket)))
     client.socket.pause()
     await eventually(() => expect(app.streams.size).toBe(1))

@@ -156,6 +156,17 @@ test('a run that the server no longer has is said to be gone', async ({ page, si
   await expect(page.getByRole('status')).toHaveText('Running')
 })
 
+test('a server that refuses is heard, and Start can be pressed again', async ({ page, site }) => {
+  const busy = { error: { code: 'capacity-runs', message: '50 comparisons are running: try again later.' } }
+  await page.route('**/sse/comparison/run', (route) => route.fulfill({ status: 503, json: busy }), { times: 1 })
+  await page.goto(`${site.url}/comparison`)
+  await press(page, 'Start')
+  await expect(page.getByRole('alert')).toHaveText(busy.error.message)
+  await press(page, 'Start')
+  await expect(page.getByRole('alert')).toHaveCount(0)
+  for (const way of WAYS) await atLeast(page, way, RECEIVED, 1)
+})
+
 test('the code of each way is there, and the plots follow light and dark', async ({ page, site }) => {
   await page.goto(`${site.url}/comparison`)
   for (const [way, code] of [

@@ -8,8 +8,8 @@ declare module '*.vue' {
 
 /** Made by plugins/code.ts. */
 declare module '*?code' {
-  import type { Code } from './components/code'
-
-  const code: Code
+  // An import declaration may not be relative here.
+  // eslint-disable-next-line @typescript-eslint/consistent-type-imports
+  const code: import('./components/code').Code
   export default code
 }

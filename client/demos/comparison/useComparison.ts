@@ -1,18 +1,17 @@
 import { onScopeDispose, reactive, ref, watch, type Ref } from 'vue'
 import {
   comparisonPaths as paths,
-  parseComparisonEvent,
   WAYS,
   type ComparisonEvent,
   type ComparisonFigures,
   type Way,
 } from '../../../shared/demos/comparison'
-import { change } from '../../components/change'
-import { useEventSource } from '../../composables/useEventSource'
+import { useChange } from '../../components/change'
 import { pageClock } from './clockOffset'
 import { longPolling } from './longPolling'
 import { each, Measurements } from './measurements'
 import { pause } from './pause'
+import { serverSentEvents } from './serverSentEvents'
 import { shortPolling } from './shortPolling'
 import { webSocket } from './webSocket'
 
@@ -42,8 +41,9 @@ export interface Comparison {
   cut: () => Promise<void>
 }
 
-/** One run on the server, and the ways that bring its events to this page. `ask` asks the person for the push token. */
-export function useComparison(ask: () => string | null): Comparison {
+/** One run on the server, and the ways that bring its events to this page. */
+export function useComparison(): Comparison {
+  const change = useChange()
   const settings = reactive({ interval: 100, bytes: 64, polling: 1_000 })
   const on = reactive(each(() => true))
   const state = ref<'idle' | 'starting' | 'running' | 'stopped' | 'gone'>('idle')
@@ -53,7 +53,7 @@ export function useComparison(ask: () => string | null): Comparison {
   let disposed = false
 
   async function send(path: string, params: Record<string, string> = {}): Promise<boolean> {
-    error.value = await change(path, { run, ...params }, ask)
+    error.value = (await change(path, { run, ...params })).error
     return error.value === ''
   }
 
@@ -157,14 +157,7 @@ export function useComparison(ask: () => string | null): Comparison {
   use('webSocket', (receive, signal) => webSocket(run, receive, signal))
   use('webhook')
   use('sse')
-  const { on: onEvent } = useEventSource(() => (isOn('sse') ? `${paths.sse}?run=${run}` : null), {
-    immediate: true,
-    decode: { message: parseComparisonEvent },
-    initial: null,
-    reduce: () => null,
-  })
-  const receive = receiver('sse')
-  onEvent('message', ({ data }) => receive(data))
+  serverSentEvents(() => (isOn('sse') ? run : null), receiver('sse'))
 
   watch(
     () => [settings.interval, settings.bytes, on.webhook],

@@ -28,7 +28,7 @@ for (const [name, path] of Object.entries(pages)) {
       await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
       expect(await violations(page)).toEqual([])
       await page.locator('main button').first().click()
-      await expect(page.locator('[data-status="open"]').first()).toBeVisible()
+      await expect(page.locator('[data-status="open"], [data-state="running"]').first()).toBeVisible()
       expect(await violations(page)).toEqual([])
       await context.close()
     })

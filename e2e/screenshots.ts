@@ -1,14 +1,28 @@
 /** The pictures of the READMEs: `npm run screenshots` after a change to the page. */
 import { fileURLToPath } from 'node:url'
-import { chromium } from '@playwright/test'
+import { chromium, type Page } from '@playwright/test'
+import { pages } from '../shared/pages'
 import { findChromium } from './chromium'
 import { Site } from './fixture'
 import setup from './setup'
 
-const PICTURES = [
-  { file: 'timestamps.en.png', locale: 'en-US', colorScheme: 'light', start: 'Start' },
-  { file: 'timestamps.zh-CN.png', locale: 'zh-CN', colorScheme: 'dark', start: '发起调用' },
+const LANGUAGES = [
+  { locale: 'en', colorScheme: 'light' },
+  { locale: 'zh-CN', colorScheme: 'dark' },
 ] as const
+
+/** What is to be seen on each, after the first button was pressed: in either language the one that starts. */
+const PICTURES: Partial<Record<keyof typeof pages, { height: number; until: (page: Page) => Promise<void> }>> = {
+  timestamps: { height: 740, until: (page) => page.getByRole('row').nth(6).waitFor() },
+  channel: {
+    height: 920,
+    until: async (page) => {
+      await page.getByRole('button', { name: /1[,、] ?2[,、] ?3/ }).click()
+      await page.waitForTimeout(4_000)
+    },
+  },
+  comparison: { height: 1_230, until: (page) => page.waitForTimeout(30_000) },
+}
 
 await setup()
 const site = new Site('', 1_000)
@@ -17,12 +31,15 @@ const browser = await chromium.launch({
   executablePath: findChromium() ?? '',
   args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
 })
-for (const { file, start, ...options } of PICTURES) {
-  const page = await browser.newPage({ ...options, viewport: { width: 1200, height: 700 } })
-  await page.goto(site.url)
-  await page.getByRole('button', { name: start, exact: true }).click()
-  await page.getByRole('row').nth(6).waitFor()
-  await page.screenshot({ path: fileURLToPath(new URL(`../docs/${file}`, import.meta.url)) })
+for (const [name, { height, until }] of Object.entries(PICTURES)) {
+  for (const { locale, colorScheme } of LANGUAGES) {
+    const page = await browser.newPage({ locale, colorScheme, viewport: { width: 1200, height } })
+    await page.goto(site.url + pages[name as keyof typeof pages])
+    await page.locator('main button').first().click()
+    await until(page)
+    await page.screenshot({ path: fileURLToPath(new URL(`../docs/${name}.${locale}.png`, import.meta.url)) })
+    await page.close()
+  }
 }
 await browser.close()
 await site.stop()

@@ -256,14 +256,14 @@ export const en = {
       empty: 'of them in vain',
       up: 'Bytes to the server',
       down: 'Bytes from the server',
-      overhead: 'Bytes per event beyond the event',
+      overhead: 'Overhead per event',
       median: 'Delay, median',
       p95: 'Delay, 95 %',
       received: 'Events received',
       missed: 'Events missed',
       afterCut: 'After a cut it needs',
       notes:
-        'Bytes are those of the connections, with all headers. The server counts them. The delay is from the making of an event to its arrival, over the newest 1,000 events, with the clocks of page and server compared. The webhook is received by a second server, beside this one, as a page cannot receive it.',
+        'Bytes are those of the connections, with all headers, as the server counts them; overhead is what is left of them without the events themselves. The delay is from the making of an event to its arrival, over the newest 1,000 events, with the clocks of page and server compared. The webhook is received by a second server, beside this one, as a page cannot receive it.',
     },
     afterCut: {
       shortPolling: 'nothing: the next request asks for what came since',
@@ -275,7 +275,7 @@ export const en = {
     plots: {
       delay: 'Delay of the events',
       delayHelp: 'Plot of the delay of each way over the last minute. The table has the same figures.',
-      overhead: 'Bytes per event beyond the event',
+      overhead: 'Overhead per event',
       overheadHelp: 'Plot of the bytes per event of each way over the last minute. The table has the same figures.',
     },
     good: 'Advantages',
@@ -321,7 +321,7 @@ export const en = {
     shown: {
       delay: 'Half of the events within {median}, 95 % within {p95}',
       empty: '{empty} of {requests} requests in vain ({share})',
-      overhead: '{overhead} per event beyond the event',
+      overhead: '{overhead} of overhead per event',
       missed: 'Missed: {missed}. Cuts: {cuts}.',
       connections: 'Connections made: {requests}',
       requests: '{requests} requests for {received} events',

@@ -18,7 +18,7 @@ export function useNumbers(): ComputedRef<Numbers> {
     const whole = new Intl.NumberFormat(locale.value, { maximumFractionDigits: 0 })
     const digits = new Intl.NumberFormat(locale.value, { maximumSignificantDigits: 3 })
     const share = new Intl.NumberFormat(locale.value, { style: 'percent', maximumFractionDigits: 0 })
-    const unit = { style: 'unit', unitDisplay: 'narrow', maximumSignificantDigits: 3 } as const
+    const unit = { style: 'unit', unitDisplay: 'short', maximumSignificantDigits: 3 } as const
     const second = new Intl.NumberFormat(locale.value, { ...unit, unit: 'second' })
     // The symbols of these are the same in every language.
     const bytes = (value: number): string =>

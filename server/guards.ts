@@ -89,7 +89,7 @@ function digest(text: string): Buffer {
 
 /** At most so many requests a minute from one client address. */
 export function perMinute(limit: number): RequestHandler {
-  return rateLimit({
+  const limiter = rateLimit({
     windowMs: 60_000,
     limit,
     standardHeaders: 'draft-8',
@@ -100,4 +100,6 @@ export function perMinute(limit: number): RequestHandler {
       next(new HttpError(429, 'rate', message, { 'Retry-After': String(retryAfter ?? 60) }))
     },
   })
+  // A client that has left by now has no address, which the limiter cannot do without; nor is there anybody to answer.
+  return (req, res, next) => (req.ip === undefined ? res.destroy() : limiter(req, res, next))
 }

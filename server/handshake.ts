@@ -25,7 +25,13 @@ export function handshakesTo(application: RequestListener): UpgradeListener {
     if (head.length > 0) socket.unshift(head)
     const res = new ServerResponse(req)
     res.shouldKeepAlive = false
-    res.assignSocket(req.socket)
+    try {
+      res.assignSocket(req.socket)
+    } catch {
+      // Pipelined behind an answer that still has the socket.
+      socket.destroy()
+      return
+    }
     // Only a refusal finishes.
     res.once('finish', () => req.socket.destroySoon())
     application(req, res)

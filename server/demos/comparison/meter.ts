@@ -20,8 +20,12 @@ export class Meter {
   /** Whose the bytes of a socket are at present. */
   readonly #accounts = new Map<Socket, Bytes>()
 
+  /** Whose request a socket has carried last. */
+  readonly #last = new WeakMap<Socket, Bytes>()
+
   /** Has to see every request that the server answers, and before anything else does. */
   readonly watch: RequestHandler = ({ socket }, res, next) => {
+    this.#last.delete(socket)
     res.once('close', () => this.release(socket))
     next()
   }
@@ -29,6 +33,12 @@ export class Meter {
   /** From the end of the last response on, the socket's bytes are counted into `account`. */
   assign(socket: Socket, account: Bytes): void {
     this.#accounts.set(socket, account)
+    this.#last.set(socket, account)
+  }
+
+  /** The account that the last request of this socket was assigned to, also when it has been answered. */
+  last(socket: Socket): Bytes | undefined {
+    return this.#last.get(socket)
   }
 
   /** Settles, and what comes from now on is nobody's, until it is assigned. */

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import type { Request, Response } from 'express'
 import { WAYS, type ComparisonEvent, type Way, type WayFigures } from '../../../shared/demos/comparison'
-import type { Meter } from './meter'
+import { SseEmitterError } from '../../sse/emitter'
+import type { Bytes, Meter } from './meter'
 
 /** Bounds of what a run keeps: 1,000 events are 10 s at the highest rate. */
 const MAX_EVENTS = 1_000
@@ -81,6 +82,8 @@ export class Run {
 
   /** Books a request: until its response is closed, the bytes of its connection are those of this way, and the run is in use. */
   serve(way: Way, req: Request, res: Response): void {
+    if (res.socket === null)
+      throw new SseEmitterError('pipelined', 'A poll needs a connection of its own: do not pipeline requests.')
     this.figures[way].requests++
     this.connect(way, req.socket)
     this.#open++
@@ -111,9 +114,10 @@ export class Run {
 
   /** Destroys every connection that has served a way, but `spared`, over which the answer has to go. @returns how many. */
   cut(spared: Socket): number {
+    const own = new Set<Bytes | undefined>(Object.values(this.figures))
     let cut = 0
     for (const socket of this.#sockets) {
-      if (socket === spared || socket.destroyed) continue
+      if (socket === spared || socket.destroyed || !own.has(this.#meter.last(socket))) continue
       socket.destroy()
       cut++
     }

@@ -33,13 +33,18 @@ export class Webhook {
   async use(on: boolean): Promise<void> {
     if (on === (this.#abort !== null)) return
     this.#abort?.abort()
-    this.#abort = on ? new AbortController() : null
-    if (!this.#abort) return
+    const abort = on ? new AbortController() : null
+    this.#abort = abort
+    if (!abort) return
 
-    const { signal } = this.#abort
-    const address = await this.#receiver.open(({ n, time }) => {
+    const { signal } = abort
+    const opening = this.#receiver.open(({ n, time }) => {
       this.deliveries.push([n, clock() - time])
       if (this.deliveries.length > KEPT) this.deliveries.shift()
+    })
+    const address = await opening.catch((error: unknown) => {
+      if (this.#abort === abort) this.#abort = null
+      throw error
     })
     void this.#deliver(address.url, signal).finally(address.close)
   }

@@ -21,7 +21,13 @@ export class WebhookReceiver {
     this.#addresses.set(path, receive)
     this.#server ??= createServer((req, res) => void this.#answer(req, res)).listen(0, '127.0.0.1')
     const server = this.#server
-    if (!server.listening) await once(server, 'listening')
+    try {
+      if (!server.listening) await once(server, 'listening')
+    } catch (error) {
+      this.#addresses.delete(path)
+      if (this.#server === server) this.#server = null
+      throw error
+    }
     const { port } = server.address() as AddressInfo
     return { url: `http://127.0.0.1:${port}${path}`, close: () => this.#close(path) }
   }

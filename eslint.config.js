@@ -27,7 +27,7 @@ const doors = [
   },
   {
     files: ['server/demos/**'],
-    may: ['node:', 'express$', './run$', '../sse/', '../httpError$', '../params$', '../../shared/'],
+    may: ['node:', 'express$', './schedule$', '../sse/', '../httpError$', '../params$', '../../shared/'],
     because: 'A demo of the server uses sse/, shared/ and what reads a request, and no other demo.',
   },
   {

@@ -5,7 +5,7 @@ import type { Page } from '@playwright/test'
 import { pages } from '../shared/pages'
 import { expect, test } from './fixture'
 
-const panels = (page: Page) => page.locator('figure')
+const panels = (page: Page) => page.locator('figure:has(.file)')
 const region = (page: Page, name: string | RegExp) => page.getByRole('region', { name })
 const onDisk = (file: string): string => readFileSync(fileURLToPath(new URL(`../${file}`, import.meta.url)), 'utf8')
 

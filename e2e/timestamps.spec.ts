@@ -145,7 +145,7 @@ test('the page speaks the language of the browser, and the one that is chosen fr
   const page = await context.newPage()
   await page.goto(site.url)
   await press(page, '发起调用')
-  await expect(page.getByRole('status')).toHaveText('服务器已发送完毕')
+  await expect(page.getByRole('status')).toHaveText('服务器已结束')
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-CN')
   await press(page, 'English')
   await expect(page.getByRole('button', { name: 'Start', exact: true })).toBeVisible()

@@ -69,7 +69,7 @@ test.describe('the picture of the tabs', () => {
       await expectSharing(page, ...pages.keys())
       await words(page).toHaveText(/^Tabs with a stream: 3\. Connections to the server: 1\. Tab \d leads\.$/)
       await expect(page.locator('.tab', { hasText: 'this tab' })).toContainText(name)
-      await expect(page).toHaveTitle(new RegExp(`^${name} · `))
+      await expect(page).toHaveTitle(new RegExp(`^${name} – `))
     }
     await expect(first.getByText('Streams open at the server, everybody’s: 1')).toBeVisible()
     expect(site.streams.size).toBe(1)

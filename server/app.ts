@@ -27,7 +27,7 @@ export interface AppOptions {
   allowedHosts?: readonly string[]
   /** Reverse proxies in front. @default 0 */
   trustProxy?: number
-  /** What push, over and cut ask for. @default null, nothing */
+  /** What routes that change something ask for: push, over, cut, and those of a comparison. @default null, nothing */
   pushToken?: string | null
   /** @default 600 */
   pushesPerMinute?: number

@@ -15,6 +15,16 @@ export function param(req: Request, name: string): string | null {
   return value
 }
 
+/**
+ * The id of the last event that a client got, as it sends it, untrusted; null if it sends none. The header wins: when the browser
+ * reconnects by itself, it repeats a query that has long been overtaken.
+ *
+ * @throws HttpError 400 if the one in the query is repeated.
+ */
+export function lastEventId(req: Request): string | null {
+  return req.get('Last-Event-ID') ?? param(req, 'lastEventId')
+}
+
 /** The id of a channel. @throws HttpError 400 */
 export function idParam(req: Request): string {
   const id = param(req, 'id')

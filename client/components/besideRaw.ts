@@ -1,6 +1,7 @@
 import { watch, type Ref } from 'vue'
 import type { EventSourceStatus } from '../composables/useEventSource'
 import { useRawText } from './rawText'
+import { isUnderWay } from './underWay'
 
 interface Stream {
   status: Readonly<Ref<EventSourceStatus>>
@@ -18,8 +19,6 @@ interface Stream {
  */
 export function useBesideRaw<S extends Stream>(events: S, url: string): { stream: S; text: Readonly<Ref<string>> } {
   const raw = useRawText(url)
-  const isUnderWay = (): boolean => ['connecting', 'open', 'reconnecting'].includes(events.status.value)
-
   watch(events.status, (status) => {
     if (status === 'open') raw.start()
   })
@@ -27,7 +26,7 @@ export function useBesideRaw<S extends Stream>(events: S, url: string): { stream
     ...events,
     start: () => {
       // From its beginning, as the raw text.
-      if (!isUnderWay()) events.clear()
+      if (!isUnderWay(events.status.value)) events.clear()
       events.start()
       raw.start()
     },

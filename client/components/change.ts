@@ -13,7 +13,7 @@ interface Outcome {
 }
 
 /**
- * What asks the server to change something: push, over, cut. Where the server wants a token, it asks the person once, and keeps
+ * What asks the server to change something: push, over, cut and the like. Where the server wants a token, it asks the person once, and keeps
  * it for the tab.
  */
 export function useChange(): (path: string, params: Record<string, string>) => Promise<Outcome> {

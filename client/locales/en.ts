@@ -49,7 +49,7 @@ export const en = {
   },
   events: {
     title: 'Events as they came',
-    none: 'None yet. Press Start.',
+    none: 'None yet. Press “Start”.',
     time: 'Time',
     event: 'Event',
     id: 'Id',
@@ -82,12 +82,12 @@ export const en = {
   timestamps: {
     title: 'Timestamps',
     intro:
-      'A server-sent event stream is an HTTP response that does not end. The server writes short blocks of text into it, the browser gives each to the page as an event, and when the connection is lost the browser makes a new one and tells the server which event it saw last.\nHere the server sends the time once a second, thirty times, and then an event named close. Stop and Start goes on where it was; cut the connection, and the browser does the same by itself.',
+      'Server-Sent Events (SSE) are an HTTP response that does not end. The server writes short blocks of text into it, the browser gives each to the page as an event, and when the connection is lost the browser makes a new one and tells the server which event it saw last.\nHere the server sends the time once a second, thirty times, and then an event named close. “Stop” and “Start” goes on where it was. So does the browser by itself when the connection is lost: stop the server and start it again, or cut connections on the page “Channel”.',
   },
   emitter: {
     title: 'Emitter',
     intro:
-      'An emitter is one response and its life. This one sends ten messages, one a second, and may take ten seconds. However it ends, the server hears of it exactly once: also when you press Stop.',
+      'An emitter is one response and its life. This one sends ten messages, one a second, and may take ten seconds. However it ends, the server hears of it exactly once: also when you press “Stop”.',
     ending: 'How it ends',
     complete: 'complete',
     fail: 'an error after the third message',
@@ -104,7 +104,7 @@ export const en = {
   byHand: {
     title: 'By hand',
     intro:
-      'A response that is kept open and lines that are written to it: is that not enough? Push a line: it goes to both streams. The text of the first shows it, but EventSource shows nothing there, because an event is data: in front and an empty line behind. Push it framed writes just that into the first. Over ends both. Nothing has told the browser that the first is finished: it comes back. The second says close before it ends.',
+      'A response that is kept open and lines that are written to it: is that not enough? Push a line: it goes to both streams. The text of the first shows it, but EventSource shows nothing there, because an event has “data:” in front and an empty line behind. “Push it framed” writes just that into the first.\n“Over” ends both. Nothing has told the browser that the first is finished: it comes back. The second says “close” before it ends.',
     framed: 'Push it framed',
     bare: 'Lines as they are',
     withFrames: 'Framed as events',
@@ -115,7 +115,7 @@ export const en = {
   channel: {
     title: 'Channel',
     intro:
-      'Everyone who is subscribed to an id gets what is pushed to it, also in another tab. One who comes late gets what is kept first. Cut the connections while numbers are pushed: each subscriber comes back by itself and misses none. Over ends the channel for all.',
+      'Everyone who is subscribed to an id gets what is pushed to it, also in another tab. One who comes late gets what is kept first. Cut the connections while numbers are pushed: each subscriber comes back by itself and misses none. “Over” ends the channel for all.',
     id: 'Id',
     idHelp: '1 to 64 of the characters A-Z, a-z, 0-9, . _ ~ -',
     startAll: 'Start all',
@@ -155,7 +155,7 @@ export const en = {
   transports: {
     title: 'Transports',
     intro:
-      'A transport makes the connection. There are three, and a page changes nothing but that one option. Choose shared, press Start and open more tabs: one of them leads and has the connection, the others get their events from it. Close the one that leads, and another takes over.',
+      'A transport makes the connection. There are three, and a page changes nothing but that one option. Choose “shared”, press “Start” and open more tabs: one of them leads and has the connection, the others get their events from it. Close the one that leads, and another takes over.',
     server: 'Server',
     tab: 'Tab {number}',
     thisTab: 'this tab',
@@ -215,7 +215,7 @@ export const en = {
   wire: {
     title: 'Wire format',
     intro:
-      'The same stream, requested twice: on the left as it is, on the right as EventSource understands it. A stream is text: lines of field: value, and an empty line that ends an event.',
+      'The same stream, requested twice: on the left as it is, on the right as EventSource understands it. A stream is text: lines of “field: value”, and an empty line that ends an event. The ids differ, because each request is a stream of its own.',
     raw: 'The bytes of the stream',
     try: 'Type a block, and see what comes of it',
     event: 'an event:',
@@ -228,7 +228,7 @@ export const en = {
   comparison: {
     title: 'Comparison',
     intro:
-      'A server makes events, and a page wants them. This server sends the same events to this page in five ways at once, and measures what each takes. Press Start, and change what you like while it runs: try 0.5 events a second, then 100, and cut the connections.',
+      'A server makes events, and a page wants them. This server sends the same events to this page in five ways at once, and measures what each takes. Press “Start”, and change what you like while it runs: try 0.5 events a second, then 100, and cut the connections.',
     cut: 'Cut the connections',
     reset: 'Reset figures',
     rate: 'Events',

@@ -1,7 +1,7 @@
 import { Router, type Request, type RequestHandler, type Response } from 'express'
 import { channelPaths, greeting } from '../../shared/demos/channel'
 import { HttpError } from '../httpError'
-import { contentParam, idParam, integerParam, param } from '../params'
+import { contentParam, idParam, integerParam, lastEventId, param } from '../params'
 import type { SseEmitter } from '../sse/emitter'
 import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
@@ -37,7 +37,7 @@ export function channel(
       const id = idParam(req)
       const timeout = integerParam(req, 'timeout', 0, 100, HOUR)
       const from = param(req, 'from') === 'now' ? 'now' : 'oldest'
-      const after = req.get('Last-Event-ID') ?? param(req, 'lastEventId')
+      const after = lastEventId(req)
 
       if ((await hub.resume(id, after)) === 'finished') {
         res.status(204).end()

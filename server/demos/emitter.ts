@@ -6,11 +6,12 @@ import {
   timeoutEvent,
   type EmitterCallback,
 } from '../../shared/demos/emitter'
-import { integerParam, param } from '../params'
+import { integerParam, lastEventId, param } from '../params'
+import { closeEvent } from '../sse/encode'
 import { SseEmitterError } from '../sse/emitter'
 import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
-import { cursorOf, reached, timestamp } from './run'
+import { cursorOf, reached, timestamp } from './schedule'
 
 export interface EmitterOptions {
   /** Milliseconds between two events. @default 1_000 */
@@ -54,7 +55,7 @@ export function emitterDemo(
     const say = (callback: EmitterCallback['callback'], detail = ''): void =>
       log({ run: name, callback, detail, time: Date.now() })
     const goodbye = (): void => {
-      emitter.send({ id: `${run}:${CLOSING}`, event: 'close', data: 'Connection closed by server' })
+      emitter.send({ ...closeEvent, id: `${run}:${CLOSING}` })
     }
     const emitter = streams.open(req, res, { timeout: Math.max(1, run + timeout - Date.now()) })
     say('opened')
@@ -87,7 +88,7 @@ export function emitterDemo(
   return Router()
     .get(emitterPath, stream)
     .get(emitterLogPath, async (req, res) => {
-      const after = req.get('Last-Event-ID') ?? param(req, 'lastEventId')
+      const after = lastEventId(req)
       await hub.resume(LOG, after)
       await hub.subscribe(LOG, streams.open(req, res), { after, from: 'now' })
     })

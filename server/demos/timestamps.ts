@@ -1,7 +1,8 @@
 import { Router } from 'express'
 import { timestampsPath } from '../../shared/demos/timestamps'
+import { closeEvent } from '../sse/encode'
 import type { Streams } from '../sse/streams'
-import { cursorOf, reached, timestamp } from './run'
+import { cursorOf, reached, timestamp } from './schedule'
 
 export interface TimestampsOptions {
   /** Timestamps in a run. @default 30 */
@@ -28,7 +29,7 @@ export function timestamps(streams: Streams, { count = 30, interval = 1_000 }: T
       if (!(await reached(due, emitter.signal))) return
       emitter.send({ id: `${run}:${n}`, data: timestamp(due) })
     }
-    emitter.send({ id: `${run}:${closing}`, event: 'close', data: 'Connection closed by server' })
+    emitter.send({ ...closeEvent, id: `${run}:${closing}` })
     emitter.complete()
   })
 }

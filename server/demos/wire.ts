@@ -1,8 +1,8 @@
 import { Router } from 'express'
 import { wirePath } from '../../shared/demos/wire'
-import type { SseEvent } from '../sse/encode'
+import { closeEvent, type SseEvent } from '../sse/encode'
 import type { Streams } from '../sse/streams'
-import { cursorOf, reached } from './run'
+import { cursorOf, reached } from './schedule'
 
 export interface WireOptions {
   /** Milliseconds between two blocks. @default 1_500 */
@@ -36,7 +36,7 @@ export function wire(streams: Streams, { interval = 1_500 }: WireOptions = {}): 
       emitter.send(block.data === undefined ? block : { ...block, id: `${run}:${index + 1}` })
     }
     if (!(await reached(run + BLOCKS.length * interval, emitter.signal))) return
-    emitter.send({ id: `${run}:${closing}`, event: 'close', data: 'Connection closed by server' })
+    emitter.send({ ...closeEvent, id: `${run}:${closing}` })
     emitter.complete()
   })
 }

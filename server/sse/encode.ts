@@ -19,6 +19,9 @@ export interface SseEvent {
   comment?: string
 }
 
+/** The last event of a stream, by which a client knows not to come back. */
+export const closeEvent: SseEvent = { event: 'close', data: 'Connection closed by server' }
+
 export type SseEncodeErrorKind = 'id' | 'event' | 'retry' | 'empty'
 
 /** A field that the wire format cannot carry. `kind` names the field; `empty` is an event with no field at all. */

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { SseEmitter } from './emitter'
-import { encode } from './encode'
+import { closeEvent, encode } from './encode'
 import type { Batch, ChannelEvent, EventLog, Position } from './eventLog'
 
 /** What the hub needs of an emitter. */
@@ -144,7 +144,7 @@ export class Hub {
    * event begins a new epoch. Null when there was nothing to end.
    */
   async over(name: string): Promise<Position | null> {
-    return this.#log.end(name, { event: 'close', data: 'Connection closed by server' })
+    return this.#log.end(name, closeEvent)
   }
 
   #open(name: string): Channel {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Request } from 'express'
+import { lastEventId } from '../params'
 
 /** The last event that a client got of a run: a stream whose `n`th event is due a fixed time after the run began. */
 export interface Cursor {
@@ -17,10 +18,7 @@ export interface Cursor {
  */
 export function cursorOf(req: Request, closing: number): Cursor {
   const fresh = { run: Date.now(), after: 0 }
-  // The header wins: when the browser reconnects by itself, it repeats a query that has long been overtaken.
-  const id = req.get('Last-Event-ID') ?? req.query['lastEventId']
-  if (typeof id !== 'string') return fresh
-  const [, start, n] = /^([1-9]\d{12}):([1-9]\d{0,8})$/.exec(id) ?? []
+  const [, start, n] = /^([1-9]\d{12}):([1-9]\d{0,8})$/.exec(lastEventId(req) ?? '') ?? []
   const run = Number(start)
   const after = Number(n)
   // A run that began later than now, by more than a clock may be set back, would wait for its time to come.

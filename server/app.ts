@@ -166,5 +166,7 @@ function isClientError(error: unknown): error is Error & { status: number; limit
 }
 
 function sendError(res: Response, { status, code, message, headers }: HttpError): void {
-  res.status(status).set(headers).json({ error: { code, message } })
+  // What was set for another answer, as by a file that was not to be sent after all, is not of this one.
+  for (const name of ['ETag', 'Last-Modified']) res.removeHeader(name)
+  res.status(status).set(headers).type('json').json({ error: { code, message } })
 }

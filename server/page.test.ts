@@ -31,6 +31,13 @@ describe('the built page', () => {
     ])
   })
 
+  it('that is asked for under a condition it does not meet is refused as JSON', async () => {
+    const reply = await app.ask('GET', '/', { Accept: BROWSER, 'If-Match': '"another"' })
+    expect(errorOf(reply).status).toBe(412)
+    expect(reply.headers['content-type']).toBe('application/json; charset=utf-8')
+    expect(reply.headers['etag']).toBeUndefined()
+  })
+
   it('has assets that are kept for ever', async () => {
     const { status, headers } = await app.ask('GET', '/assets/index-1234.js', { Accept: BROWSER })
     expect([status, headers['cache-control']]).toEqual([200, 'public, max-age=31536000, immutable'])

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
+import { Server as NetServer } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { comparisonPaths as paths, type ComparisonEvent, type ComparisonFigures } from '../../shared/demos/comparison'
@@ -124,6 +125,21 @@ describe('a run', () => {
     expect((await change('interval=20')).status).toBe(200)
   })
 
+  it('finds no room when too many are of one address, until one of them ends', async () => {
+    const { app, of } = await start()
+    for (let n = 1; n < 10; n++) expect((await app.ask('POST', `${paths.run}?run=${newName()}`)).status).toBe(200)
+    const next = `${paths.run}?run=${newName()}`
+    expect(errorOf(await app.ask('POST', next))).toMatchObject({ status: 503, code: 'capacity-address' })
+    await app.ask('POST', of(paths.stop))
+    expect((await app.ask('POST', next)).status).toBe(200)
+  })
+
+  it('is not begun while the server shuts down', async () => {
+    const { app, change } = await start()
+    await app.streams.end(0)
+    expect(errorOf(await change('interval=20'))).toMatchObject({ status: 503, code: 'capacity-shutdown' })
+  })
+
   it.each([
     ['run=short', 'run'],
     [`run=${'a'.repeat(65)}`, 'run'],
@@ -200,6 +216,18 @@ describe('polling', () => {
     await eventually(() => expect(patient.app.streams.size).toBe(1))
     client.socket.destroy()
     await eventually(() => expect(patient.app.streams.size).toBe(0))
+  })
+
+  it('is refused behind another request of its connection, where it would hold its run for ever', async () => {
+    const { app, of } = await start({ comparison: { idle: 200 } })
+    const poll = request('GET', of(paths.longPolling, 'after=999999'))
+    const client = new Client(app.port, poll + poll + poll)
+    await eventually(() => expect(app.streams.size).toBe(1))
+    expect((await app.ask('GET', of(paths.figures))).body).toContain('"longPolling":{"requests":1,')
+    client.socket.destroy()
+    await eventually(() => expect(app.streams.size).toBe(0))
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    expect(errorOf(await app.ask('GET', of(paths.figures))).code).toBe('no-run')
   })
 
   it('misses what is no longer kept', async () => {
@@ -314,6 +342,18 @@ describe('the WebSocket', () => {
     expect(app.streams.size).toBe(1)
   })
 
+  it.each(['/', '/healthz', 'a stream'])('pipelined behind an answer of %s takes nothing with it', async (first) => {
+    const { app, of } = await start()
+    const before = request('GET', first === 'a stream' ? of(paths.sse) : first)
+    const client = new Client(
+      app.port,
+      before + request('GET', of(paths.webSocket), { Connection: 'Upgrade', Upgrade: 'websocket' }),
+    )
+    await client.toEnd()
+    expect((await app.ask('GET', '/healthz')).status).toBe(200)
+    await eventually(() => expect(app.streams.size).toBe(0))
+  })
+
   it('is refused without its key', async () => {
     const { app, of } = await start()
     const client = new Client(app.port, handshake(of(paths.webSocket), { 'Sec-WebSocket-Key': '' }))
@@ -393,6 +433,19 @@ describe('the webhook', () => {
     await eventually(async () => expect((await figures()).deliveries.at(-1)?.[0]).toBeGreaterThan(newest + 10))
   })
 
+  it('is switched on again after its receiver could not listen', async () => {
+    const { change } = await start()
+    const listen = vi.spyOn(NetServer.prototype, 'listen').mockImplementationOnce(function (this: NetServer) {
+      process.nextTick(() => this.emit('error', new Error('EMFILE')))
+      return this
+    })
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    expect((await change('webhook=true')).status).toBe(500)
+    listen.mockRestore()
+    logged.mockRestore()
+    expect((await change('webhook=true')).status).toBe(200)
+  })
+
   it('has a receiver that listens only as long as somebody needs it, and takes only what is a delivery', async () => {
     const listen = vi.spyOn(createServer().constructor.prototype as { listen: () => unknown }, 'listen')
     const { app, of, figures } = await start({}, 'interval=10&webhook=true')
@@ -464,6 +517,21 @@ describe('a cut', () => {
     const { newest } = await one.figures()
     await one.until(newest + 3)
     others.socket.destroy()
+  })
+})
+
+describe('a cut of a run', () => {
+  it('leaves a connection alone that has gone on to serve somebody else', async () => {
+    const one = await start()
+    const { app } = one
+    const client = new Client(app.port, request('GET', one.of(paths.shortPolling)))
+    await client.until(/\]/)
+    client.socket.write(request('GET', '/sse/subscribe?id=other'))
+    await client.until(/连接成功/)
+    expect(JSON.parse((await app.ask('POST', one.of(paths.cut))).body)).toEqual({ cut: 0 })
+    await app.ask('POST', '/sse/push?id=other&content=still')
+    await client.until(/data: still/)
+    client.socket.destroy()
   })
 })
 

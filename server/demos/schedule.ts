@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Request } from 'express'
-import { lastEventId } from '../params'
 
 /** The last event that a client got of a run: a stream whose `n`th event is due a fixed time after the run began. */
 export interface Cursor {
@@ -18,7 +17,10 @@ export interface Cursor {
  */
 export function cursorOf(req: Request, closing: number): Cursor {
   const fresh = { run: Date.now(), after: 0 }
-  const [, start, n] = /^([1-9]\d{12}):([1-9]\d{0,8})$/.exec(lastEventId(req) ?? '') ?? []
+  // Not `lastEventId`, which refuses one that is repeated: whatever is no id begins anew here.
+  const id = req.get('Last-Event-ID') ?? req.query['lastEventId']
+  if (typeof id !== 'string') return fresh
+  const [, start, n] = /^([1-9]\d{12}):([1-9]\d{0,8})$/.exec(id) ?? []
   const run = Number(start)
   const after = Number(n)
   // A run that began later than now, by more than a clock may be set back, would wait for its time to come.

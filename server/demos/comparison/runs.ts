@@ -5,12 +5,17 @@ import { integerParam, param } from '../../params'
 import type { Meter } from './meter'
 import { Run, type RunSettings } from './run'
 
+/** Runs at once from one client address: as many tabs of this page. */
+const MAX_PER_ADDRESS = 10
+
 /** The runs of all pages, by the names that the pages gave them. */
 export class Runs {
   readonly #runs = new Map<string, Run>()
+  readonly #addresses = new WeakMap<Run, string>()
   readonly #meter: Meter
   readonly #idle: number
   readonly #max: number
+  #ended = false
 
   /** `idle`: milliseconds that a run lasts after its last use; `max`: runs at once. */
   constructor(meter: Meter, idle: number, max: number) {
@@ -40,18 +45,29 @@ export class Runs {
       running.change(settings)
       return running
     }
-    if (this.#runs.size >= this.#max)
-      throw new HttpError(503, 'capacity-runs', `${this.#max} comparisons are running: try again later.`, {
-        'Retry-After': '30',
-      })
+    const address = req.ip ?? ''
+    this.#findRoom(address)
     const run = new Run(this.#meter, settings, this.#idle)
     this.#runs.set(name, run)
+    this.#addresses.set(run, address)
     run.signal.addEventListener('abort', () => this.#runs.delete(name))
     return run
   }
 
-  /** Ends all of them. */
+  #findRoom(address: string): void {
+    const full = (code: string, message: string): HttpError =>
+      new HttpError(503, code, message, { 'Retry-After': '30' })
+    if (this.#ended) throw full('capacity-shutdown', 'The server is shutting down: try again in a moment.')
+    if (this.#runs.size >= this.#max)
+      throw full('capacity-runs', `${this.#max} comparisons are running: try again later.`)
+    const own = [...this.#runs.values()].filter((run) => this.#addresses.get(run) === address)
+    if (own.length >= MAX_PER_ADDRESS)
+      throw full('capacity-address', `${own.length} comparisons are running from your address: stop one, or wait.`)
+  }
+
+  /** Ends all of them, and begins no more. */
   end(): void {
+    this.#ended = true
     for (const run of [...this.#runs.values()]) run.end()
   }
 }

@@ -455,7 +455,7 @@ for (const transport of ['native', 'fetch', 'shared']) {
     await expect(openings.nth(0)).toHaveText(/^1.*–.*–.*from the beginning$/)
     await expect(openings.nth(1)).toHaveText(/^2\D*\d\d:\d\d:\d\d\.\d{3}.*\d\.\d s1[\w-]{12}:\d+$/)
     await press(page, 'Clear')
-    await expect(openings).toHaveText(['None yet. Press Start.'])
+    await expect(openings).toHaveText(['None yet. Press “Start”.'])
   })
 }
 

@@ -93,7 +93,6 @@ export function useComparison(): Comparison {
 
   /** Asks for the server's figures, as long as the run lasts. */
   async function follow(name: string): Promise<void> {
-    const never = new AbortController().signal
     const current = (): boolean => run === name && state.value === 'running'
     let asked = 0
     do {
@@ -107,7 +106,7 @@ export function useComparison(): Comparison {
       } catch {
         // The cut may have hit this connection too. The next request is due anyway.
       }
-      await pause(++asked < FIRST ? FIRST_ASK : ASK, never)
+      await pause(++asked < FIRST ? FIRST_ASK : ASK)
     } while (current())
   }
 

@@ -2,7 +2,7 @@ import { Router, type Request } from 'express'
 import { comparisonPaths } from '../../../shared/demos/comparison'
 import { param } from '../../params'
 import type { Streams } from '../../sse/streams'
-import { type Runs } from './runs'
+import type { Runs } from './runs'
 
 /** One response that does not end. An event's number is its id, so a browser that comes back says itself where it was. */
 export function serverSentEvents(runs: Runs, streams: Streams): Router {

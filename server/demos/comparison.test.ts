@@ -431,6 +431,10 @@ describe('the webhook', () => {
     expect((await figures()).deliveries.length).toBeLessThanOrEqual(deliveries.length + 1)
     await change('interval=10&webhook=true')
     await eventually(async () => expect((await figures()).deliveries.at(-1)?.[0]).toBeGreaterThan(newest + 10))
+    const { webhookAfter, deliveries: all } = await figures()
+    expect(webhookAfter).toBeGreaterThan(newest)
+    expect(all.map(([n]) => n)).toContain(webhookAfter + 1)
+    expect(all.map(([n]) => n)).not.toContain(webhookAfter)
   })
 
   it('is switched on again after its receiver could not listen', async () => {

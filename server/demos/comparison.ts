@@ -74,6 +74,7 @@ export function comparison(
         ways: run.figures,
         repeated: webhook.repeated,
         deliveries: webhook.deliveries.filter(([n]) => n > after),
+        webhookAfter: webhook.after,
         now: clock(),
       }
       res.set('Cache-Control', 'no-store').json(figures)

@@ -56,6 +56,8 @@ export interface ComparisonFigures {
   repeated: number
   /** What the webhook's receiver got after the number that was asked for: an event's number, and its delay in milliseconds. */
   deliveries: [n: number, delay: number][]
+  /** The webhook was last switched on after the event of this number; 0 before that. */
+  webhookAfter: number
 }
 
 /** @throws SyntaxError when the text is no event of a comparison. */

@@ -69,13 +69,17 @@ export class Measurements {
     this.tallies[way].receive(n, pageClock() + this.#clock.offset - time)
   }
 
-  /** Figures of the server, and when they were asked for and came by the page's clock. `webhook`: whether its deliveries count. */
-  take(figures: ComparisonFigures, sent: number, answered: number, webhook: boolean): void {
+  /**
+   * Figures of the server, and when they were asked for and came by the page's clock. All deliveries of the webhook count, as all
+   * of their requests do: when it is switched off, the last ones are still to come.
+   */
+  take(figures: ComparisonFigures, sent: number, answered: number): void {
     this.#figures = figures
     this.#clock.add(sent, answered, figures.now)
     for (const [n, delay] of figures.deliveries) {
+      if (this.delivered <= figures.webhookAfter && n > figures.webhookAfter) this.tallies.webhook.begin()
       this.delivered = n
-      if (webhook) this.tallies.webhook.receive(n, delay)
+      this.tallies.webhook.receive(n, delay)
     }
   }
 

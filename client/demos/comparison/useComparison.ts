@@ -101,7 +101,7 @@ export function useComparison(): Comparison {
         const response = await fetch(`${paths.figures}?run=${name}&after=${measurements.delivered}`)
         const answered = pageClock()
         const body = (await response.json()) as ComparisonFigures
-        if (current() && response.ok) measurements.take(body, sent, answered, on.webhook)
+        if (current() && response.ok) measurements.take(body, sent, answered)
         if (current() && response.status === 404) state.value = 'gone'
       } catch {
         // The cut may have hit this connection too. The next request is due anyway.
@@ -154,7 +154,6 @@ export function useComparison(): Comparison {
     void longPolling(run, receive, signal, measurements.position('longPolling'))
   })
   use('webSocket', (receive, signal) => webSocket(run, receive, signal))
-  use('webhook')
   use('sse')
   serverSentEvents(() => (isOn('sse') ? run : null), receiver('sse'))
 

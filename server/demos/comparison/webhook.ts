@@ -19,6 +19,8 @@ export class Webhook {
   readonly deliveries: [n: number, delay: number][] = []
   /** Deliveries that failed and were repeated. */
   repeated = 0
+  /** The number of the event after which it was last switched on. */
+  after = 0
   readonly #run: Run
   readonly #receiver: WebhookReceiver
   #abort: AbortController | null = null
@@ -52,7 +54,7 @@ export class Webhook {
   async #deliver(url: string, signal: AbortSignal): Promise<void> {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     signal.addEventListener('abort', () => agent.destroy())
-    let last = this.#run.newest
+    let last = (this.after = this.#run.newest)
     while (!signal.aborted) {
       const [event] = this.#run.after(last)
       if (!event) {

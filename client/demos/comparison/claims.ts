@@ -47,6 +47,13 @@ export const CLAIMS: Record<Way, readonly Claim[]> = {
   ],
 }
 
+/** Whether there are numbers to show. */
+export function isKnown(shown: Claim['shown'], row: WayRow): boolean {
+  if (shown === 'delay') return row.median !== null
+  if (shown === 'empty') return row.requests > 0
+  return row.events > 0
+}
+
 /** The numbers that the messages under `comparison.shown` can name. */
 export function shownNumbers(row: WayRow, repeated: number, numbers: Numbers): Record<string, string> {
   return {

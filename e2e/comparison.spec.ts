@@ -48,6 +48,9 @@ function complaints(page: Page): string[] {
 
 test('all five ways deliver, each with what it took', async ({ page, site }) => {
   const heard = complaints(page)
+  await page.goto(`${site.url}/comparison`)
+  const shown = page.getByText('Half of the events within')
+  await expect(shown.first()).toBeHidden()
   await start(page, site)
   for (const way of WAYS) {
     await atLeast(page, way, RECEIVED, 40)
@@ -61,7 +64,24 @@ test('all five ways deliver, each with what it took', async ({ page, site }) => 
   expect(await value(page, 'SSE', OVERHEAD)).toBeLessThan(await value(page, 'Short polling', OVERHEAD))
   expect(await value(page, 'Short polling', OVERHEAD)).toBeLessThan(await value(page, 'Long polling', OVERHEAD))
   await expect(page.getByRole('img', { name: 'Plot of the delay' }).locator('canvas')).toBeVisible()
+  await expect(shown.first()).toBeVisible()
   expect(heard).toEqual([])
+})
+
+test('the columns of the table stay where they are when the figures grow', async ({ page, site }) => {
+  await page.goto(`${site.url}/comparison`)
+  const left = () =>
+    page
+      .getByRole('columnheader')
+      .evaluateAll((columns: HTMLElement[]) => columns.map((column) => [column.offsetLeft, column.offsetWidth]))
+  const before = await left()
+  await start(page, site)
+  for (const way of WAYS) await atLeast(page, way, RECEIVED, 20)
+  expect(await left()).toEqual(before)
+  const cut = await page
+    .getByRole('cell')
+    .evaluateAll((cells: HTMLElement[]) => cells.filter((one) => one.scrollWidth > one.clientWidth).length)
+  expect(cut).toBe(0)
 })
 
 test('after a cut SSE, polling and the webhook have missed nothing, and a plain WebSocket has', async ({

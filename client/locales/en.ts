@@ -258,12 +258,12 @@ export const en = {
       down: 'Bytes from the server',
       overhead: 'Overhead per event',
       median: 'Delay, median',
-      p95: 'Delay, 95 %',
+      p95: 'Delay, 95%',
       received: 'Events received',
       missed: 'Events missed',
       afterCut: 'After a cut it needs',
       notes:
-        'Bytes are those of the connections, with all headers, as the server counts them; overhead is what is left of them without the events themselves. The delay is from the making of an event to its arrival, over the newest 1,000 events, with the clocks of page and server compared. The webhook is received by a second server, beside this one, as a page cannot receive it.',
+        'Bytes are those of the connections, with all headers, as the server counts them; overhead is what is left of them without the events themselves. The delay is from the making of an event to its arrival, over the newest 1,000 events, with the clocks of page and server compared. After a cut, events that are resumed count with their wait, while those that a WebSocket has missed have no delay at all: so SSE looks slower there, and has lost nothing. A page cannot receive a webhook: a second small server in the same process does.',
     },
     afterCut: {
       shortPolling: 'nothing: the next request asks for what came since',
@@ -294,7 +294,7 @@ export const en = {
         soon: 'The answer comes as soon as there is something.',
         resumes: 'The next request says where to go on.',
         requests: 'An event, or a few at once, costs a request.',
-        headers: 'And all its headers.',
+        headers: 'Each request carries all its headers.',
       },
       sse: {
         soon: 'An event leaves as soon as it is made.',
@@ -319,7 +319,7 @@ export const en = {
       },
     },
     shown: {
-      delay: 'Half of the events within {median}, 95 % within {p95}',
+      delay: 'Half of the events within {median}, 95% within {p95}',
       empty: '{empty} of {requests} requests in vain ({share})',
       overhead: '{overhead} of overhead per event',
       missed: 'Missed: {missed}. Cuts: {cuts}.',
@@ -350,6 +350,7 @@ export const en = {
       title: 'The code of each',
       of: 'Code of',
       lines: '{where} ({lines} lines)',
+      linesWithComposable: '{where} ({lines} lines, with useEventSource)',
       receiver: 'The receiver',
       sender: 'The sender',
     },

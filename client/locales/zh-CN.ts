@@ -260,7 +260,7 @@ export const zhCN: Messages = {
       missed: '丢失事件',
       afterCut: '断线之后需要',
       notes:
-        '字节数由服务器按连接实际收发统计，包含全部头部。延迟指事件从产生到送达的时间，取最近 1,000 个事件，并已校正页面与服务器的时钟差。页面无法接收 webhook，因此由同一进程里的另一个小服务器代为接收。',
+        '字节数由服务器按连接实际收发统计，包含全部头部。延迟指事件从产生到送达的时间，取最近 1,000 个事件，并已校正页面与服务器的时钟差。断线后续传的事件会计入等待重连的时间，而 WebSocket 丢失的事件没有延迟可计，所以此时 SSE 的延迟看起来更高，其实一个事件也没丢。页面无法接收 webhook，因此由同一进程里的另一个小服务器代为接收。',
     },
     afterCut: {
       shortPolling: '什么都不用做：下一次请求会取回这期间的事件',
@@ -290,7 +290,7 @@ export const zhCN: Messages = {
         soon: '一有事件，立即响应。',
         resumes: '下一次请求会说明从哪里继续。',
         requests: '每个（或每几个）事件就要一次请求。',
-        headers: '每次都带上全部头部。',
+        headers: '每次请求都要带上全部头部。',
       },
       sse: {
         soon: '事件一产生就发出。',
@@ -343,6 +343,7 @@ export const zhCN: Messages = {
       title: '各方式的代码',
       of: '查看代码',
       lines: '{where}（{lines} 行）',
+      linesWithComposable: '{where}（{lines} 行，借助 useEventSource）',
       receiver: '接收方',
       sender: '发送方',
     },

@@ -112,7 +112,8 @@ test('after a cut SSE, polling and the webhook have missed nothing, and a plain 
 test('Stop ends everything, on the server too, and Start begins anew', async ({ page, site }) => {
   await start(page, site)
   for (const way of WAYS) await atLeast(page, way, RECEIVED, 5)
-  await expect.poll(() => site.streams.size).toBe(3)
+  // The stream and the socket; a long poll is counted only while it is held.
+  await expect.poll(() => site.streams.size).toBeGreaterThanOrEqual(2)
   const name = /run=(\w+)/.exec(site.to('/sse/comparison/stream')[0]?.url ?? '')?.[1] ?? ''
   await press(page, 'Stop')
   await expect(page.getByRole('status')).toHaveText('Stopped')

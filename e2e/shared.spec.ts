@@ -114,6 +114,16 @@ async function expectExact(numbers: Numbers, pages: Page[]): Promise<void> {
   }
 }
 
+/** The first connection began the stream, and another resumed it; on a busy machine a leader may be slow enough to be robbed once more. */
+function expectResumed({ requests }: Numbers): void {
+  const [first, ...resumed] = requests
+  expect(first).toBeNull()
+  expect(resumed.length).toBeGreaterThan(0)
+  const ids = resumed.map(Number)
+  for (const id of ids) expect(id).toBeGreaterThan(0)
+  expect(ids).toEqual(ids.toSorted((a, b) => a - b))
+}
+
 /** Stops everything that a tab does, and tells it nothing. Returns what sets it going again. */
 async function hang(page: Page): Promise<() => Promise<void>> {
   const session = await page.context().newCDPSession(page)
@@ -184,7 +194,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
       numbers.finish()
       await expectExact(numbers, others)
       for (const page of others) expect(await statuses(page)).toEqual(['connecting', 'open', 'closed finished'])
-      expect(numbers.requests).toHaveLength(2)
+      expectResumed(numbers)
     })
   }
 
@@ -210,7 +220,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
       numbers.finish()
       await expectExact(numbers, pages)
       for (const page of pages) expect(await statuses(page)).toEqual(['connecting', 'open', 'closed finished'])
-      expect(numbers.requests).toHaveLength(2)
+      expectResumed(numbers)
     })
   }
 

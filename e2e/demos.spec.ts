@@ -504,8 +504,8 @@ test('the wire shows every field as it is, and the events that come of them', as
   for (const kind of ['data', 'event', 'id', 'retry', 'comment'])
     await expect(raw.locator(`.${kind}`).first()).toBeVisible()
   await expect(raw).toContainText(': A comment is no event.')
-  const names = await page.locator('tbody td:nth-child(2)').allTextContents()
-  expect(names).toEqual(['message', 'message', 'greeting', 'message', 'error', 'close'])
+  const names = page.locator('tbody td:nth-child(2)')
+  await expect(names).toHaveText(['message', 'message', 'greeting', 'message', 'error', 'close'])
 
   const block = page.getByRole('textbox', { name: 'Type a block' })
   await block.fill('event: tick\ndata: x\n')

@@ -10,7 +10,7 @@
  * The sections named below are those of the HTML standard: https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 import { createParser } from 'eventsource-parser'
-import type { Transport, TransportRequest, TransportSink } from './useEventSource'
+import type { Transport, TransportConnection, TransportRequest, TransportSink } from './useEventSource'
 
 export interface FetchTransportOptions {
   /** A request with another method than GET is made once: only `retry.decide` can have it repeated. @default 'GET' */
@@ -34,15 +34,12 @@ const BODY_TIMEOUT = 1_000
 
 /** A transport over `fetch`: it can send headers and a body, and sees the status of the response. */
 export function fetchTransport(options: FetchTransportOptions = {}): Transport {
-  return (request, sink) => {
+  const transport = (request: TransportRequest, sink: TransportSink): TransportConnection => {
     const abort = new AbortController()
     void stream(request, sink, options, abort.signal)
-    return {
-      // Every event is heard, whatever its name.
-      listen: () => undefined,
-      close: () => abort.abort(),
-    }
+    return { listen: () => undefined, close: () => abort.abort() }
   }
+  return Object.assign(transport, { receivesAllEvents: true })
 }
 
 async function stream(

@@ -121,7 +121,13 @@ async function tab(lastEventId = '', scope = 'ann', own: Transport = inner.trans
   const heard: string[] = []
   const failures: ConnectionFailure[] = []
   const connect = (id: string): TransportConnection => {
-    const request = { url: 'http://localhost/sse', lastEventId: id, lastEventIdParam: false, withCredentials: false }
+    const request = {
+      url: 'http://localhost/sse',
+      lastEventId: id,
+      lastEventIdParam: false,
+      withCredentials: false,
+      wasOpen: false,
+    } as const
     return transport(request as Parameters<Transport>[0], {
       open: () => heard.push('open'),
       message: ({ id: own, data }) => {

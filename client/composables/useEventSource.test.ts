@@ -816,6 +816,7 @@ describe('what is known of a connection', () => {
       lastEventId: '',
       lastEventIdParam: 'from',
       withCredentials: true,
+      wasOpen: false,
     })
   })
 

@@ -260,6 +260,8 @@ export interface TransportRequest {
   /** For transports that cannot set the `Last-Event-ID` header. */
   readonly lastEventIdParam: string | false
   readonly withCredentials: boolean
+  /** An earlier connection of this stream has been open: events may have been received, with or without ids. */
+  readonly wasOpen: boolean
 }
 
 /** Why a connection is over. It becomes the `error` of the composable. */
@@ -296,8 +298,12 @@ export interface TransportConnection {
   close: () => void
 }
 
-/** Opens one connection. It may report at once, and throws only where it cannot even begin. */
-export type Transport = (request: TransportRequest, sink: TransportSink) => TransportConnection
+export interface Transport {
+  /** Opens one connection. It may report at once, and throws only where it cannot even begin. */
+  (request: TransportRequest, sink: TransportSink): TransportConnection
+  /** It reports events of every name, so `listen` does nothing. @default false */
+  readonly receivesAllEvents?: boolean
+}
 
 /** The browser's own EventSource. It sends no headers of yours, hides HTTP errors, and reconnects lost connections itself. */
 export const nativeTransport: Transport = (request, sink) => {
@@ -559,6 +565,7 @@ export function useEventSource(
   /** Attempts of our own since the connection was last stable; `attempt` also counts those of the browser. */
   let ownAttempts = 0
   let firstDelay = base
+  let wasOpen = false
   /** The transport said that it reconnects by itself, and has not connected yet. */
   let leftToTransport = false
   let stableTimer: ReturnType<typeof setTimeout> | undefined
@@ -621,7 +628,7 @@ export function useEventSource(
     }
     activity()
     try {
-      const request = { url: absolute, lastEventId: id, lastEventIdParam, withCredentials }
+      const request = { url: absolute, lastEventId: id, lastEventIdParam, withCredentials, wasOpen }
       const made = transport(request, sinkOf(mine))
       if (mine !== generation) {
         made.close()
@@ -671,6 +678,7 @@ export function useEventSource(
         ownAttempts = 0
         change({ attempt: 0 })
       }, stableAfter)
+    wasOpen = true
     change({ status: 'open', reason: null, error: null })
   }
 
@@ -764,6 +772,7 @@ export function useEventSource(
   function begin(): void {
     ownAttempts = 0
     firstDelay = base
+    wasOpen = false
     connect(known === null ? IDLE : { ...IDLE, status: 'connecting' })
   }
 

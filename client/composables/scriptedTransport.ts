@@ -11,10 +11,13 @@ export interface ScriptedConnection {
 
 export class ScriptedTransport {
   readonly connections: ScriptedConnection[] = []
+  /** Called for each connection, once it is in the list. */
+  onConnect: (() => void) | undefined
 
   readonly transport: Transport = (request, sink) => {
     const connection: ScriptedConnection = { request, sink, names: [], closed: false }
     this.connections.push(connection)
+    this.onConnect?.()
     return {
       listen: (name) => connection.names.push(name),
       close: () => {

@@ -128,7 +128,7 @@ async function tab(lastEventId = '', scope = 'ann', own: Transport = inner.trans
       withCredentials: false,
       wasOpen: false,
     } as const
-    return transport(request as Parameters<Transport>[0], {
+    return transport(request, {
       open: () => heard.push('open'),
       message: ({ id: own, data }) => {
         heard.push(`${own}:${data}`)

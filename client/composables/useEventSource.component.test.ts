@@ -1,7 +1,8 @@
 /** In components: what is rendered, and that the end of the component is the end of the stream. */
 import { flushPromises, mount } from '@vue/test-utils'
-import { describe, expect, it } from 'vitest'
-import { type Component, defineComponent, h, KeepAlive, nextTick, ref } from 'vue'
+import { renderToString } from '@vue/server-renderer'
+import { describe, expect, it, vi } from 'vitest'
+import { type App, type Component, createSSRApp, defineComponent, h, KeepAlive, nextTick, ref, Suspense } from 'vue'
 import { useEventSource, type Transport, type TransportSink } from './useEventSource'
 
 /** A transport that has the sinks of the connections that are open. */
@@ -92,6 +93,55 @@ describe('in a component', () => {
     expect(parent.get('pre').text()).toBe('ab')
     expect(open.size).toBe(1)
     parent.unmount()
+    expect(open.size).toBe(0)
+  })
+})
+
+describe('immediate', () => {
+  it('starts when the component is mounted, and not if that was stopped before', async () => {
+    const { transport, open } = wire()
+    for (const stops of [false, true]) {
+      const component = mount({
+        setup() {
+          const stream = useEventSource('/sse', { transport, immediate: true })
+          if (stops) stream.stop()
+          return () => h('output', stream.status.value)
+        },
+      })
+      await flushPromises()
+      expect(component.text()).toBe(stops ? 'idle' : 'connecting')
+      expect(open.size).toBe(stops ? 0 : 1)
+      component.unmount()
+    }
+  })
+
+  it('hydrates what a server rendered, in an async component under Suspense too', async () => {
+    const { transport, open } = wire()
+    const Child: Component = {
+      async setup() {
+        const { status } = useEventSource('/sse', { transport, immediate: true })
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        return () => h('output', status.value)
+      },
+    }
+    const app = (): App => createSSRApp({ render: () => h(Suspense, () => h(Child)) })
+    const location = vi.spyOn(globalThis, 'location', 'get').mockReturnValue(undefined as never)
+    const html = await renderToString(app())
+    location.mockRestore()
+    expect(html).toBe('<output>idle</output>')
+
+    const warn = vi.spyOn(console, 'warn').mockReturnValue()
+    const error = vi.spyOn(console, 'error').mockReturnValue()
+    const container = document.createElement('div')
+    container.innerHTML = html
+    const hydrated = app()
+    hydrated.mount(container)
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    expect(warn.mock.calls.flat().filter((text) => /hydration/i.test(String(text)))).toEqual([])
+    expect(error).not.toHaveBeenCalled()
+    expect(container.innerHTML).toBe('<output>connecting</output>')
+    expect(open.size).toBe(1)
+    hydrated.unmount()
     expect(open.size).toBe(0)
   })
 })

@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
-import { effectScope, watch } from 'vue'
+import { effectScope, ref, watch, type EffectScope, type Ref } from 'vue'
 import { ScriptedTransport } from './scriptedTransport'
 import { useEventSource } from './useEventSource'
 
@@ -48,4 +48,53 @@ it('a stream whose scope has ended is collected', async () => {
 
 it('a stream whose scope goes on is not, as its listeners are', async () => {
   expect(await isCollected(await live('leak'))).toBe(false)
+})
+
+/** A stream outside of any scope whose URL is a ref that outlives it. Returns weakly what it had received. */
+async function unscoped(url: Ref<string>, how: 'stop' | 'finish' | 'leak'): Promise<WeakRef<object>> {
+  const script = new ScriptedTransport()
+  const stream = useEventSource(url, {
+    transport: script.transport,
+    flush: 'sync',
+    initial: () => ({ texts: [] as string[] }),
+    reduce: (all, { data }) => ({ texts: [...all.texts, data] }),
+  })
+  stream.start()
+  await Promise.resolve()
+  script.newest.sink.open()
+  script.say('a')
+  if (how === 'stop') stream.stop()
+  if (how === 'finish') {
+    script.say('bye', '', 'close')
+    stream.stop()
+  }
+  return new WeakRef<object>(stream.content.value)
+}
+
+it.each(['stop', 'finish'] as const)('a stream that was made outside of a scope is collected after %s', async (how) => {
+  const url = ref('/sse')
+  expect(await isCollected(await unscoped(url, how))).toBe(true)
+  expect(url.value).toBe('/sse')
+})
+
+it('and not before, while a page may still see it', async () => {
+  const url = ref('/sse')
+  expect(await isCollected(await unscoped(url, 'leak'))).toBe(false)
+  url.value = ''
+})
+
+/** Subscribes and unsubscribes in a scope that goes on. Returns weakly what the handler held. */
+function subscribed(scope: EffectScope): WeakRef<object> {
+  const held = { text: 'held' }
+  scope.run(() => {
+    const off = useEventSource('/sse', { transport: new ScriptedTransport().transport }).on('message', () => held)
+    off()
+  })
+  return new WeakRef<object>(held)
+}
+
+it('a handler that was removed is collected, though the scope in which it was added goes on', async () => {
+  const scope = effectScope(true)
+  expect(await isCollected(subscribed(scope))).toBe(true)
+  scope.stop()
 })

@@ -1,7 +1,14 @@
 /** Types: what is inferred, and the holes that must not be. Nothing here runs; `npm run check` compiles it. */
 import { expectTypeOf } from 'vitest'
 import { computed, ref, type Ref, type ShallowRef } from 'vue'
-import { useEventSource, type Decoders, type EventSourceStatus, type RawEvent } from './useEventSource'
+import { fetchTransport } from './fetchTransport'
+import {
+  useEventSource,
+  type Decoders,
+  type EventSourceStatus,
+  type RawEvent,
+  type UseEventSourceReturn,
+} from './useEventSource'
 
 interface Price {
   symbol: string
@@ -145,12 +152,106 @@ export const wrong: Decoders<Events> = { price: (raw: string) => raw }
 // @ts-expect-error -- an event that the map does not know
 export const unknown: Decoders<Events> = { price: parsePrice, other: parsePrice }
 
-// --- doneOn as a predicate sees the union
+// --- doneOn as a predicate is asked before anything is decoded
 
 useEventSource('/sse', {
   decode: { price: parsePrice },
   doneOn: (one) => {
-    expectTypeOf(one.event).toEqualTypeOf<'price' | 'message'>()
-    return one.event === 'price' && one.data.value < 0
+    expectTypeOf(one).toEqualTypeOf<RawEvent>()
+    return one.data === '[DONE]'
   },
 })
+
+// --- A declared return type
+
+export function plainStream(): UseEventSourceReturn {
+  return useEventSource('/sse')
+}
+export function textStream(): UseEventSourceReturn<string, { message: string }> {
+  return useEventSource('/sse', { immediate: true, doneOn: 'close' })
+}
+export function priceStream(): UseEventSourceReturn<number, { message: string; price: Price }> {
+  return useEventSource('/sse', {
+    decode: { price: parsePrice },
+    initial: 0,
+    reduce: (total, one) => (one.event === 'price' ? total + one.data.value : total),
+  })
+}
+// @ts-expect-error -- the content is text
+export const wrongReturn = (): UseEventSourceReturn<number> => useEventSource('/sse')
+
+// --- An inline [] or null as initial content
+
+const annotated = useEventSource('/sse', {
+  initial: [],
+  reduce: (all: string[], { data }) => [...all, data],
+})
+expectTypeOf(annotated.content.value).toEqualTypeOf<string[]>()
+const latest = useEventSource('/sse', {
+  decode: { price: parsePrice },
+  initial: null,
+  reduce: (before: Price | null, one) => (one.event === 'price' ? one.data : before),
+})
+expectTypeOf(latest.content.value).toEqualTypeOf<Price | null>()
+const named2 = useEventSource<string[]>('/sse', { initial: [], reduce: (all, { data }) => [...all, data] })
+expectTypeOf(named2.content.value).toEqualTypeOf<string[]>()
+const optionalContent = useEventSource<Price | null>('/sse', { initial: null, reduce: (before) => before })
+expectTypeOf(optionalContent.content.value).toEqualTypeOf<Price | null>()
+
+// --- Options that are undefined, as a wrapper passes on what it was not given
+
+useEventSource('/sse', {
+  immediate: undefined,
+  decode: undefined,
+  events: undefined,
+  limit: undefined,
+  doneOn: undefined,
+  retry: undefined,
+  lastEventId: undefined,
+  keepContent: undefined,
+  idleTimeout: undefined,
+  flush: undefined,
+  withCredentials: undefined,
+  lastEventIdParam: undefined,
+  transport: undefined,
+  initial: undefined,
+  reduce: undefined,
+})
+useEventSource('/sse', { retry: { initialDelay: undefined, maxAttempts: undefined, decide: undefined } })
+fetchTransport({ method: undefined, headers: undefined, body: undefined, fetch: undefined, eof: undefined })
+
+// --- Generic wrappers
+
+function useJsonStream<T>(url: string): UseEventSourceReturn<T | null, { message: T }> {
+  return useEventSource(url, {
+    decode: { message: (raw) => JSON.parse(raw) as T },
+    initial: null as T | null,
+    reduce: (_before, { data }) => data,
+  })
+}
+const prices = useJsonStream<Price>('/prices')
+expectTypeOf(prices.content.value).toEqualTypeOf<Price | null>()
+prices.on('message', ({ data }) => expectTypeOf(data).toEqualTypeOf<Price>())
+
+function useJsonList<T>(url: string) {
+  return useEventSource(url, {
+    decode: { message: (raw) => JSON.parse(raw) as T },
+    initial: [] as T[],
+    reduce: (all, { data }) => [...all, data],
+  })
+}
+expectTypeOf(useJsonList<Price>('/prices').content.value).toEqualTypeOf<Price[]>()
+expectTypeOf(useJsonList<Price>('/prices').last.value?.event).toEqualTypeOf<'message' | 'close' | undefined>()
+
+// --- The kind of an error narrows what else it has
+
+const { error } = plain
+if (error.value?.kind === 'http') expectTypeOf(error.value.status).toEqualTypeOf<number>()
+else if (error.value?.kind === 'decode') expectTypeOf(error.value.event).toEqualTypeOf<RawEvent>()
+else expectTypeOf(error.value?.event).toEqualTypeOf<undefined>()
+if (error.value?.kind === 'network') expectTypeOf(error.value.status).toEqualTypeOf<undefined>()
+useEventSource('/sse', {
+  retry: { decide: (one) => (one.kind === 'http' ? one.status >= 500 : one.kind !== 'request') },
+})
+// @ts-expect-error -- decide is asked about connections, not about decoders
+useEventSource('/sse', { retry: { decide: (one) => one.kind === 'decode' } })

@@ -1,5 +1,5 @@
 /** Policy: what the composable decides, with a scripted transport and fake time. It also runs under the least Vue version. */
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi, type Mock } from 'vitest'
 import { effectScope, ref, watch, type EffectScope } from 'vue'
 import { ScriptedTransport, type ScriptedConnection } from './scriptedTransport'
 import { EventSourceError, useEventSource, type Transport } from './useEventSource'
@@ -8,6 +8,8 @@ let script: ScriptedTransport
 let connections: ScriptedConnection[]
 let transport: Transport
 let scope: EffectScope
+/** What the page was told nobody caught. */
+let reported: Mock
 
 const here = (path: string): string => new URL(path, document.baseURI).href
 const newest = (): ScriptedConnection => script.newest
@@ -31,6 +33,8 @@ async function started<T extends { start: () => void }>(create: () => T): Promis
 beforeEach(() => {
   vi.useFakeTimers()
   vi.spyOn(Math, 'random').mockReturnValue(1)
+  reported = vi.fn()
+  vi.stubGlobal('reportError', reported)
   script = new ScriptedTransport()
   ;({ connections, transport } = script)
   scope = effectScope()
@@ -42,6 +46,7 @@ afterEach(() => {
   expect(vi.getTimerCount()).toBe(0)
   vi.useRealTimers()
   vi.restoreAllMocks()
+  vi.unstubAllGlobals()
 })
 
 describe('events', () => {
@@ -191,6 +196,7 @@ describe('events', () => {
     expect(stream.content.value).toBe('ab')
     expect(after).toEqual(['a', 'bad', 'b'])
     expect(stream.error.value).toMatchObject({ kind: 'handler', cause })
+    expect(reported.mock.calls).toEqual([[cause], [cause], [cause], [cause]])
   })
 
   it('reach a handler that was removed or added meanwhile from the next event on', async () => {
@@ -315,6 +321,16 @@ describe('content', () => {
     expect(seen).toBe(0)
   })
 
+  it('that would be longer than a string can be stays as it is, and says so', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('a'.repeat(2 ** 28))
+    say('b'.repeat(2 ** 28))
+    say('', '', 'close')
+    expect([stream.status.value, stream.content.value.length]).toEqual(['closed', 2 ** 28])
+    expect(stream.error.value).toMatchObject({ kind: 'handler', cause: expect.any(RangeError) as unknown })
+    expect(reported).toHaveBeenCalledOnce()
+  })
+
   it('may end in any character', async () => {
     const stream = await started(() => useEventSource('/sse', { transport, limit: 2 }))
     say('\uff01\uff02\uff03')
@@ -412,6 +428,23 @@ describe('the done event', () => {
     say('a')
     frame()
     expect([stream.status.value, stream.error.value?.kind, stream.content.value]).toEqual(['open', 'handler', 'a'])
+  })
+
+  it('is recognized by its raw text before any decoder, whose failure is then no error', async () => {
+    const stream = await started(() =>
+      useEventSource('/sse', {
+        transport,
+        decode: { message: (raw): unknown => JSON.parse(raw) },
+        doneOn: ({ event, data, id }) => event === 'message' && data === '[DONE]' && id === '9',
+      }),
+    )
+    newest().sink.open()
+    say('{"text":"a"}', '8')
+    say('[DONE]', '9')
+    expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['closed', 'finished', null])
+    expect(stream.last.value?.data).toEqual({ text: 'a' })
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(connections).toHaveLength(1)
   })
 
   it('may not exist', async () => {
@@ -521,6 +554,67 @@ describe('start and stop', () => {
     expect(stream.content.value).toBe('b')
   })
 
+  it('clear forgets the id for good, although the transport goes on reporting it', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('a', '7')
+    stream.clear()
+    say('b', '7')
+    newest().sink.id('7')
+    frame()
+    expect(stream.lastEventId.value).toBe('')
+    say('c', '8')
+    say('d', '7')
+    frame()
+    expect(stream.lastEventId.value).toBe('7')
+  })
+
+  it('start resumes after the id that was stored before a reload', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, lastEventId: '41' }))
+    expect(stream.lastEventId.value).toBe('41')
+    expect(newest().request).toMatchObject({ lastEventId: '41', wasOpen: false })
+    say('', '', 'close')
+    stream.start()
+    await microtasks()
+    expect(newest().request.lastEventId).toBe('')
+  })
+
+  it.each([true, false])(
+    'a stream that resumes keeps its content, and so does a retry: keepContent %s',
+    async (keepContent) => {
+      const stream = await started(() => useEventSource('/sse', { transport, keepContent }))
+      say('a', '1')
+      stream.stop()
+      stream.start()
+      await microtasks()
+      refused()
+      await vi.advanceTimersByTimeAsync(1_000)
+      expect(stream.content.value).toBe('a')
+    },
+  )
+
+  it.each([
+    [true, 'a', 'a'],
+    [false, '', undefined],
+  ])('a new stream begins with the old content: %s', async (keepContent, content, last) => {
+    const stream = await started(() => useEventSource('/sse', { transport, keepContent, doneOn: 'end' }))
+    say('a')
+    stream.stop()
+    stream.start()
+    expect([stream.status.value, stream.content.value, stream.last.value?.data]).toEqual(['connecting', content, last])
+    await microtasks()
+  })
+
+  it('a request says whether the stream has been open', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    refused()
+    await vi.advanceTimersByTimeAsync(1_000)
+    newest().sink.open()
+    refused()
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(connections.map(({ request }) => request.wasOpen)).toEqual([false, false, true])
+    stream.stop()
+  })
+
   it('stop in the middle of a burst: what came before is there, and what comes after is not', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     say('a')
@@ -593,8 +687,8 @@ describe('reconnecting', () => {
     expect(connections).toHaveLength(1)
   })
 
-  it('by ourselves waits longer each time, gives up after max attempts, and says why', async () => {
-    const stream = await started(() => useEventSource('/sse', { transport }))
+  it('by ourselves waits longer each time, gives up after maxAttempts, and says why', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { maxAttempts: 5 } }))
     const delays: number[] = []
     while (stream.status.value !== 'failed') {
       refused()
@@ -610,18 +704,31 @@ describe('reconnecting', () => {
     expect(stream.error.value).toBeInstanceOf(EventSourceError)
   })
 
-  it('never waits longer than cap, and jitters over the whole delay', async () => {
-    vi.mocked(Math.random).mockReturnValue(0.5)
-    const stream = await started(() =>
-      useEventSource('/sse', { transport, retry: { base: 1_000, cap: 3_000, max: 9 } }),
-    )
+  it.each([
+    [0, [500, 1_000, 1_500, 1_500]],
+    [0.5, [750, 1_500, 2_250, 2_250]],
+    [1, [1_000, 2_000, 3_000, 3_000]],
+  ])('waits half of the delay and up to another half at random (%d), at most maxDelay', async (random, expected) => {
+    vi.mocked(Math.random).mockReturnValue(random)
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { maxDelay: 3_000 } }))
     const delays: number[] = []
     for (let attempt = 0; attempt < 4; attempt++) {
       refused()
       delays.push((stream.retryAt.value ?? 0) - Date.now())
       await vi.advanceTimersByTimeAsync(3_000)
     }
-    expect(delays).toEqual([500, 1_000, 1_500, 1_500])
+    expect(delays).toEqual(expected)
+  })
+
+  it('never ends by itself: by default a stream outlives every outage', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    for (let attempt = 1; attempt <= 1_000; attempt++) {
+      refused()
+      expect(stream.attempt.value).toBe(attempt)
+      await vi.advanceTimersByTimeAsync(30_000)
+    }
+    newest().sink.open()
+    expect(stream.status.value).toBe('open')
   })
 
   it('resumes after the last event', async () => {
@@ -662,15 +769,31 @@ describe('reconnecting', () => {
     expect(stream.retryAt.value).toBe(Date.now() + 1_000)
   })
 
-  it('flapping gives up: a server that accepts and drops at once is no success', async () => {
-    const stream = await started(() => useEventSource('/sse', { transport }))
+  it('flapping is no success: a server that accepts and drops at once is asked less and less often', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { maxAttempts: 5 } }))
+    const delays: number[] = []
     for (let round = 0; round < 6; round++) {
       newest().sink.open()
       newest().sink.fail({ kind: 'network', message: 'Lost.' })
+      delays.push((stream.retryAt.value ?? NaN) - Date.now())
       await vi.advanceTimersByTimeAsync(30_000)
     }
+    expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, NaN])
     expect(stream.status.value).toBe('failed')
     expect(connections).toHaveLength(6)
+  })
+
+  it('after short responses that are meant to be short stays prompt with stableAfter: 0', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { stableAfter: 0 } }))
+    for (let round = 1; round <= 20; round++) {
+      newest().sink.open()
+      say('a', String(round))
+      await vi.advanceTimersByTimeAsync(1)
+      newest().sink.fail({ kind: 'network', message: 'Ended.' })
+      expect(stream.retryAt.value).toBe(Date.now() + 1_000)
+      await vi.advanceTimersByTimeAsync(1_000)
+    }
+    expect(connections).toHaveLength(21)
   })
 
   it('does not happen with retry: false, neither by us nor by the browser', async () => {
@@ -739,21 +862,58 @@ describe('reconnecting', () => {
     expect([stream.status.value, stream.reason.value]).toEqual(['failed', kind])
   })
 
-  it('honours Retry-After', async () => {
-    const stream = await started(() => useEventSource('/sse', { transport }))
-    http(503, 45_000)
-    expect(stream.retryAt.value).toBe(Date.now() + 45_000)
+  it.each([
+    // Retry-After, the least and the longest wait.
+    [45_000, 45_000, 54_000],
+    [0, 1_000, 1_200],
+    [500, 1_000, 1_200],
+    [99_999_999_999, 3_600_000, 4_320_000],
+  ])('honours Retry-After of %d ms, by at most a fifth more', async (retryAfter, least, longest) => {
+    for (const [random, expected] of [
+      [0, least],
+      [1, longest],
+    ] as const) {
+      vi.mocked(Math.random).mockReturnValue(random)
+      const stream = await started(() => useEventSource('/sse', { transport }))
+      http(503, retryAfter)
+      expect(stream.retryAt.value).toBe(Date.now() + expected)
+      stream.stop()
+    }
   })
 
-  it('takes the delay from the server, up to cap', async () => {
-    const stream = await started(() => useEventSource('/sse', { transport, retry: { cap: 10_000 } }))
-    newest().sink.retry(200)
+  it("waits at least the server's retry, and longer each time", async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    const waits: number[][] = []
+    newest().sink.retry(3_000)
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const range: number[] = []
+      vi.mocked(Math.random).mockReturnValueOnce(0)
+      refused()
+      range.push((stream.retryAt.value ?? 0) - Date.now())
+      waits.push(range)
+      await vi.advanceTimersByTimeAsync(60_000)
+    }
+    expect(waits).toEqual([[3_000], [3_000], [6_000], [12_000], [15_000]])
+  })
+
+  it("the server's retry is not cut by maxDelay, but counts at most an hour", async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { maxDelay: 10_000 } }))
+    vi.mocked(Math.random).mockReturnValue(0)
+    newest().sink.retry(60_000)
     refused()
-    expect(stream.retryAt.value).toBe(Date.now() + 200)
-    await vi.advanceTimersByTimeAsync(200)
+    expect(stream.retryAt.value).toBe(Date.now() + 60_000)
+    await vi.advanceTimersByTimeAsync(60_000)
     newest().sink.retry(99_999_999_999)
     refused()
-    expect(stream.retryAt.value).toBe(Date.now() + 10_000)
+    expect(stream.retryAt.value).toBe(Date.now() + 3_600_000)
+  })
+
+  it.each([0, 1])('does not happen at once after retry: 0 (random %d)', async (random) => {
+    vi.mocked(Math.random).mockReturnValue(random)
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    newest().sink.retry(0)
+    refused()
+    expect((stream.retryAt.value ?? 0) - Date.now()).toBeGreaterThanOrEqual(10)
   })
 
   it('never overflows a timer, which would then fire at once', async () => {
@@ -786,14 +946,15 @@ describe('reconnecting', () => {
   })
 
   it('gets all attempts when start is called after it has failed', async () => {
-    const stream = await started(() => useEventSource('/sse', { transport, retry: { max: 1 } }))
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { maxAttempts: 1 } }))
     refused()
     await vi.advanceTimersByTimeAsync(1_000)
     refused()
     expect(stream.status.value).toBe('failed')
     stream.start()
     expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['connecting', null, null])
-    await microtasks()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(connections).toHaveLength(3)
     refused()
     expect(stream.status.value).toBe('reconnecting')
   })
@@ -818,6 +979,14 @@ describe('what is known of a connection', () => {
       withCredentials: true,
       wasOpen: false,
     })
+  })
+
+  it('names that nobody listens to any more are not asked for again', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    for (let n = 0; n < 10_000; n++) stream.on(`n${n}`, () => undefined)()
+    refused()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(newest().names).toEqual(['message', 'close'])
   })
 
   it('a name that comes late is listened to by this connection and by the next', async () => {
@@ -897,7 +1066,7 @@ describe('what is known of a connection', () => {
   })
 
   it('delays stay numbers, however many attempts there were and whatever was said', async () => {
-    const stream = await started(() => useEventSource('/sse', { transport, retry: { max: Infinity } }))
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { maxAttempts: Infinity } }))
     for (let round = 0; round < 1_100; round++) {
       newest().sink.retry(0)
       refused()
@@ -952,12 +1121,27 @@ describe('the URL', () => {
     const url = ref('/a')
     const stream = await started(() => useEventSource(url, { transport }))
     say('a', '1')
+    const opened = vi.fn()
+    script.onConnect = () => void opened(live().length)
     url.value = '/b'
-    expect(live()).toEqual([])
-    expect(stream.status.value).toBe('connecting')
     await microtasks()
+    expect(stream.status.value).toBe('connecting')
     expect(newest().request).toMatchObject({ url: here('/b'), lastEventId: '' })
-    expect(live()).toHaveLength(1)
+    expect(opened.mock.calls).toEqual([[1]])
+  })
+
+  it('that has changed back by the end of the task has not changed', async () => {
+    const url = ref('/a')
+    const stream = await started(() => useEventSource(url, { transport }))
+    newest().sink.open()
+    say('a', '7')
+    url.value = '/b'
+    url.value = '/a'
+    await microtasks()
+    expect([stream.status.value, connections.length, live().length]).toEqual(['open', 1, 1])
+    refused()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(newest().request.lastEventId).toBe('7')
   })
 
   it('that changes often in one tick makes one connection', async () => {
@@ -983,13 +1167,13 @@ describe('the URL', () => {
     const url = ref<string | null | undefined>('/a')
     const stream = await started(() => useEventSource(url, { transport }))
     url.value = none
+    await microtasks()
     expect(stream.status.value).toBe('idle')
     expect(live()).toEqual([])
-    await microtasks()
     expect(connections).toHaveLength(1)
     url.value = '/b'
-    expect(stream.status.value).toBe('connecting')
     await microtasks()
+    expect(stream.status.value).toBe('connecting')
     expect(newest().request.url).toBe(here('/b'))
   })
 
@@ -1016,13 +1200,32 @@ describe('the URL', () => {
     expect(connections).toHaveLength(1)
   })
 
-  it('that changes after stop forgets the id, visibly', async () => {
+  it.each([
+    ['/b', ''],
+    ['/a', '7'],
+  ])('that is %s at the next start resumes after "%s"', async (next, id) => {
     const url = ref('/a')
     const stream = await started(() => useEventSource(url, { transport }))
     say('a', '7')
     stream.stop()
+    url.value = '/c'
+    url.value = next
+    stream.start()
+    expect(stream.lastEventId.value).toBe(id)
+    await microtasks()
+    expect(newest().request).toMatchObject({ url: here(next), lastEventId: id })
+  })
+
+  it('is watched by the stream, and not by the scope that called start', async () => {
+    const url = ref('/a')
+    const stream = scope.run(() => useEventSource(url, { transport }))
+    const child = effectScope(true)
+    child.run(() => stream?.start())
+    await microtasks()
+    child.stop()
     url.value = '/b'
-    expect(stream.lastEventId.value).toBe('')
+    await microtasks()
+    expect(newest().request.url).toBe(here('/b'))
   })
 
   it('that changes after the stream has finished opens the new one', async () => {

@@ -1,17 +1,17 @@
 /** Silence, sleep, and networks that come and go. */
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi, type MockInstance } from 'vitest'
 import { effectScope, type EffectScope } from 'vue'
 import { ScriptedTransport } from './scriptedTransport'
 import { useEventSource, type EventSourceOptions, type UseEventSourceReturn } from './useEventSource'
 
-type Options = Omit<EventSourceOptions<Record<never, never>, never, 'close'>, 'decode' | 'doneOn' | 'transport'>
+type Options = Omit<EventSourceOptions<Record<never, never>>, 'decode' | 'doneOn' | 'transport'>
 
 let script: ScriptedTransport
 let scope: EffectScope
 
 async function opened(
   options: Options,
-): Promise<Pick<UseEventSourceReturn<string, object, object>, 'status' | 'reason' | 'retryAt' | 'start'>> {
+): Promise<Pick<UseEventSourceReturn<string, object, object>, 'status' | 'reason' | 'retryAt' | 'start' | 'stop'>> {
   const stream = scope.run(() => useEventSource('/sse', { ...options, transport: script.transport }))
   if (!stream) throw new Error('The scope is over.')
   stream.start()
@@ -91,25 +91,60 @@ describe('a connection that falls silent', () => {
 })
 
 describe('waking from sleep', () => {
-  it.each(['pageshow', 'focus', 'visibilitychange', 'resume'])(
-    'notices a dead connection at once, by %s',
+  it.each(['pageshow', 'visibilitychange', 'resume'])(
+    'notices a dead connection once it had a second to speak, by %s',
     async (type) => {
       const stream = await opened({ idleTimeout: 60_000 })
       sleep(3_600_000)
       dispatchEvent(new Event(type))
+      expect(stream.status.value).toBe('open')
+      await vi.advanceTimersByTimeAsync(1_000)
       expect(stream.reason.value).toBe('timeout')
     },
   )
 
-  it('notices it within a second where nothing tells', async () => {
+  it('notices it where nothing tells', async () => {
     const stream = await opened({ idleTimeout: 60_000 })
     sleep(3_600_000)
-    await vi.advanceTimersByTimeAsync(1_000)
+    await vi.advanceTimersByTimeAsync(2_000)
     expect(stream.reason.value).toBe('timeout')
   })
 
+  it('notices it though every timer is late, as in a page that was hidden for minutes', async () => {
+    const stream = await opened({ idleTimeout: 30_000 })
+    for (let minute = 0; minute < 3; minute++) {
+      sleep(60_000)
+      dispatchEvent(new Event('visibilitychange'))
+    }
+    expect(stream.reason.value).toBe('timeout')
+  })
+
+  it('keeps a connection that survived: what the browser held back comes first', async () => {
+    const stream = await opened({ idleTimeout: 1_000 })
+    for (let visit = 0; visit < 3; visit++) {
+      sleep(3_000)
+      dispatchEvent(new Event('pageshow'))
+      await vi.advanceTimersByTimeAsync(500)
+      script.say('buffered')
+      await vi.advanceTimersByTimeAsync(900)
+    }
+    expect(stream.status.value).toBe('open')
+    expect(script.connections).toHaveLength(1)
+  })
+
+  it('after a night outlives the night: the attempt that was due is made, and the next ones too', async () => {
+    const stream = await opened({})
+    script.refuse()
+    for (let hour = 0; hour < 8; hour++) sleep(3_600_000)
+    dispatchEvent(new Event('pageshow'))
+    await Promise.resolve()
+    expect(script.connections).toHaveLength(2)
+    script.newest.sink.open()
+    expect(stream.status.value).toBe('open')
+  })
+
   it('makes the attempt that is overdue', async () => {
-    const stream = await opened({ retry: { base: 30_000 } })
+    const stream = await opened({ retry: { initialDelay: 30_000 } })
     script.refuse()
     sleep(20_000)
     dispatchEvent(new Event('visibilitychange'))
@@ -121,7 +156,7 @@ describe('waking from sleep', () => {
   })
 
   it('does not wait for a clock that was set back', async () => {
-    await opened({ retry: { base: 30_000 } })
+    await opened({ retry: { initialDelay: 30_000 } })
     script.refuse()
     sleep(-86_400_000)
     await vi.advanceTimersByTimeAsync(1_000)
@@ -139,7 +174,7 @@ describe('waking from sleep', () => {
 
 describe('the network', () => {
   it('that is back ends the wait', async () => {
-    await opened({ retry: { base: 30_000 } })
+    await opened({ retry: { initialDelay: 30_000 } })
     script.refuse()
     dispatchEvent(new Event('online'))
     await Promise.resolve()
@@ -166,6 +201,24 @@ describe('the network', () => {
     expect(script.connections).toHaveLength(2)
   })
 
+  it('that is gone uses up no attempts', async () => {
+    const stream = await opened({ retry: { maxAttempts: 2 } })
+    const onLine = vi.spyOn(navigator, 'onLine', 'get').mockReturnValue(false)
+    for (let minute = 0; minute < 10; minute++) {
+      script.refuse()
+      await vi.advanceTimersByTimeAsync(30_000)
+    }
+    expect([stream.status.value, script.connections.length]).toEqual(['reconnecting', 11])
+    onLine.mockReturnValue(true)
+    for (let attempt = 0; attempt < 2; attempt++) {
+      script.refuse()
+      await vi.advanceTimersByTimeAsync(30_000)
+    }
+    expect(stream.status.value).toBe('reconnecting')
+    script.refuse()
+    expect(stream.status.value).toBe('failed')
+  })
+
   it('that is back opens nothing that was not wanted, nor twice what is being opened', async () => {
     const stream = await opened({ retry: false })
     dispatchEvent(new Event('online'))
@@ -177,11 +230,35 @@ describe('the network', () => {
   })
 })
 
-it('the end of the scope removes every listener of the page', async () => {
-  const added = vi.spyOn(globalThis, 'addEventListener')
-  const removed = vi.spyOn(globalThis, 'removeEventListener')
-  await opened({})
-  scope.stop()
-  expect(added.mock.calls.length).toBeGreaterThan(0)
-  expect(removed.mock.calls).toEqual(added.mock.calls)
+describe('listeners of the page', () => {
+  const count = (): number => added.mock.calls.length - removed.mock.calls.length
+  let added: MockInstance
+  let removed: MockInstance
+
+  beforeEach(() => {
+    added = vi.spyOn(globalThis, 'addEventListener')
+    removed = vi.spyOn(globalThis, 'removeEventListener')
+  })
+
+  it.each(['stop', 'scope', 'done', 'failed'])('are there while a stream is wanted, and gone after %s', async (how) => {
+    const stream = await opened({ retry: false })
+    expect(added).toHaveBeenCalled()
+    if (how === 'stop') stream.stop()
+    else if (how === 'scope') scope.stop()
+    else if (how === 'done') script.say('', '', 'close')
+    else script.refuse()
+    const types = new Set(added.mock.calls.map(([type]) => String(type)))
+    expect(types.size).toBeGreaterThan(2)
+    for (const call of added.mock.calls) expect(removed.mock.calls).toContainEqual(call)
+    expect(count()).toBeLessThanOrEqual(0)
+  })
+
+  it('hear what is fired at the document and does not bubble', async () => {
+    await opened({ retry: { initialDelay: 30_000 } })
+    script.refuse()
+    sleep(60_000)
+    document.dispatchEvent(new Event('resume'))
+    await Promise.resolve()
+    expect(script.connections).toHaveLength(2)
+  })
 })

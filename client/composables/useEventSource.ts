@@ -1,8 +1,8 @@
 /**
- * useEventSource 1.0.0: Server-Sent Events for Vue 3.3 and later.
+ * useEventSource 2.0.0: Server-Sent Events for Vue 3.3 and later.
  *
- * One file to copy; it imports `vue` and nothing else. From the vue-sse project, client/composables/useEventSource.ts.
- * MIT licence: keep this header.
+ * One file to copy; it imports `vue` and nothing else. From the project vue-event-stream, client/composables/useEventSource.ts;
+ * CHANGELOG.md there says what changed between versions. MIT licence: keep this header.
  *
  *     const { content, status, start, stop } = useEventSource('/sse')
  *
@@ -10,18 +10,27 @@
  *     <button @click="stop">Stop</button>
  *     <output>{{ status }}</output> <pre>{{ content }}</pre>
  *
- * How it is built: a transport is one connection and reports what it sees; the composable owns every decision. What comes
- * from a connection passes through `receive`, is given to handlers at once, and reaches the refs once a frame. The sections
- * named below are those of the HTML standard: https://html.spec.whatwg.org/multipage/server-sent-events.html
+ * From top to bottom: what the page sees, the types of events, options, transports, and the composable. A transport is one
+ * connection and reports what happens on it. The composable makes every decision: events reach handlers at once and the refs
+ * once a frame; a lost connection is retried until the server is back; the done event ends the stream for good.
+ *
+ *     idle ── start ──> connecting ────> open ──── done event, 204, stop ────> closed
+ *                           │  ▲          │
+ *                    error  ▼  │ retry    │ connection lost
+ *                        reconnecting <───┘ ── an error that will not pass ──> failed
+ *
+ * Sections are those of the HTML standard: https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 import {
   customRef,
+  effectScope,
+  getCurrentInstance,
   getCurrentScope,
+  onMounted,
   onScopeDispose,
-  shallowRef,
   toValue,
-  triggerRef,
   watch,
+  type EffectScope,
   type MaybeRefOrGetter,
   type Ref,
   type ShallowRef,
@@ -31,98 +40,98 @@ import {
 // What the page sees
 
 /**
- * | status         | meaning                                                              |
- * |----------------|----------------------------------------------------------------------|
- * | `idle`         | not started, or there is no URL                                      |
- * | `connecting`   | started, and the server has not answered yet                         |
- * | `open`         | the server has answered, and events can arrive                       |
- * | `reconnecting` | the connection was lost or refused, and the next one is due or tried |
- * | `closed`       | over, as intended: by `stop()`, or by the server                     |
- * | `failed`       | over, and not as intended: `error` says why                          |
+ * | status         | meaning                                                                        |
+ * |----------------|--------------------------------------------------------------------------------|
+ * | `idle`         | not started, or there is no URL                                                |
+ * | `connecting`   | started; the server has not answered yet                                       |
+ * | `open`         | the server has answered, and events can arrive                                 |
+ * | `reconnecting` | the connection was lost or refused; the next attempt is scheduled or under way |
+ * | `closed`       | ended as intended: by `stop()` or by the server                                |
+ * | `failed`       | ended, and will not be retried: `error` says why                               |
  */
 export type EventSourceStatus = 'idle' | 'connecting' | 'open' | 'reconnecting' | 'closed' | 'failed'
 
 /**
- * - `network`: the connection was lost or never made
- * - `refused`: native EventSource gave up, and hides why: 204, 404, 503 and a wrong content type look the same to it
- * - `http`: the server answered with a status that is no stream; see `status`
- * - `content-type`: the server answered with something else than `text/event-stream`
- * - `timeout`: nothing came for `idleTimeout`
- * - `invalid-url`: the URL cannot be parsed or is not http(s)
+ * - `network`: the connection was lost or could not be made
+ * - `refused`: native EventSource gave up, and the reason is unknown
+ * - `http`: the server answered with a status other than 200; see `status`
+ * - `content-type`: the server answered with something other than `text/event-stream`
+ * - `timeout`: nothing arrived for `idleTimeout`
+ * - `request`: the transport's `headers` or `body` function failed; nothing was sent
+ * - `invalid-url`: the URL cannot be parsed, is not http(s), or its getter threw
  * - `unsupported`: there is no EventSource here, or the transport could not start
  */
 export type ConnectionErrorKind =
-  'network' | 'refused' | 'http' | 'content-type' | 'timeout' | 'invalid-url' | 'unsupported'
+  'network' | 'refused' | 'http' | 'content-type' | 'timeout' | 'request' | 'invalid-url' | 'unsupported'
 
-/** Besides a connection's errors: `decode`, a decoder threw; `handler`, a handler, `reduce` or another callback threw. */
+/** A connection's errors, and: `decode`, a decoder threw; `handler`, a handler, `reduce` or another callback threw. */
 export type EventSourceErrorKind = ConnectionErrorKind | 'decode' | 'handler'
 
 /**
  * Why the status is what it is; null while idle, connecting and open.
  *
- * - `stopped`: `stop()` was called, or the component is gone
- * - `finished`: the done event came
- * - `no-content`: the server answered 204, its way to say that there is no more (section 9.2.3)
- * - `ended`: the server ended the response, and the transport takes that for the end
+ * - `stopped`: `stop()` was called, or the component was unmounted
+ * - `finished`: the done event arrived
+ * - `no-content`: the server answered 204, which tells a client to stop reconnecting (section 9.2.3)
+ * - `ended`: the server ended the response, and the transport was told to take that for the end of the stream
  */
 export type EventSourceReason = 'stopped' | 'finished' | 'no-content' | 'ended' | ConnectionErrorKind
 
-/** An event as it came: `id` is the last event id at that point, which stays until the server sends another (section 9.2.6). */
+/** An event as received. `id` is the last event id at that point; it persists until the server sends another (section 9.2.6). */
 export interface RawEvent {
   readonly event: string
   readonly data: string
   readonly id: string
 }
 
-interface EventSourceErrorDetails {
-  /** The HTTP status and headers, where the transport can see them. */
+interface ErrorDetails {
   status?: number | undefined
   headers?: Headers | undefined
-  /** The start of the body that came with the status. */
   body?: string | undefined
-  /** Milliseconds to wait, from the `Retry-After` header. */
   retryAfter?: number | undefined
-  /** The event that could not be decoded. */
   event?: RawEvent | undefined
   cause?: unknown
 }
 
-/** Anything that went wrong, told apart by `kind`. */
+/** Anything that went wrong. `kind` tells errors apart; the details that a kind does not have are undefined. */
 export class EventSourceError<Kind extends EventSourceErrorKind = EventSourceErrorKind> extends Error {
-  readonly kind: Kind
-  readonly status: number | undefined
-  readonly headers: Headers | undefined
-  readonly body: string | undefined
-  readonly retryAfter: number | undefined
-  readonly event: RawEvent | undefined
+  declare readonly kind: Kind
+  /** The HTTP status, where the transport could see it. */
+  declare readonly status: Kind extends 'http' | 'content-type' ? number : undefined
+  declare readonly headers: Headers | undefined
+  /** The first characters of the response body. */
+  declare readonly body: string | undefined
+  /** Milliseconds, from the `Retry-After` header. */
+  declare readonly retryAfter: number | undefined
+  /** The event that could not be decoded. */
+  declare readonly event: Kind extends 'decode' ? RawEvent : undefined
 
-  constructor(kind: Kind, message: string, details: EventSourceErrorDetails = {}) {
+  constructor(kind: Kind, message: string, details: ErrorDetails = {}) {
     super(message)
-    // Not through super, which takes it from ES2022 on: many a project still compiles with ES2020.
-    ;(this as { cause?: unknown }).cause = details.cause
-    this.name = 'EventSourceError'
-    this.kind = kind
-    this.status = details.status
-    this.headers = details.headers
-    this.body = details.body
-    this.retryAfter = details.retryAfter
-    this.event = details.event
+    // The cause too, which super takes only from ES2022 on.
+    Object.assign(this, details, { name: 'EventSourceError', kind })
   }
 }
+
+/** One of the errors; comparing `kind` narrows the other fields. */
+export type AnyEventSourceError = { [Kind in EventSourceErrorKind]: EventSourceError<Kind> }[EventSourceErrorKind]
+
+/** An error of a connection, as `retry.decide` gets it. */
+export type ConnectionError = { [Kind in ConnectionErrorKind]: EventSourceError<Kind> }[ConnectionErrorKind]
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Events and their types
 
-/** What makes typed data of an event's text. It may throw: the event then goes to `error`, and to no handler. */
+/** Turns an event's text into typed data. If it throws, the event goes to `error` and reaches no handler. */
 export type Decoder<Data = unknown> = (raw: string) => Data
 
-/** One decoder for each event whose data is not plain text, by the event's name. */
+/** One decoder for each event whose data is not plain text, by event name. */
 export type DecoderMap = Record<string, Decoder | undefined>
 
 type NoDecoders = Record<never, undefined>
 
 /**
- * The decoders that an event map needs: one for every event that is not a string, so that no text can pass for an object.
+ * The decoders that an event map needs: one for every event that is not a string, so that no text is typed as an object.
  *
  *     interface PriceEvents { price: { symbol: string; value: number }; note: string }
  *     const decode: Decoders<PriceEvents> = { price: (raw) => parsePrice(raw) }
@@ -131,29 +140,29 @@ export type Decoders<Events extends object> = {
   [Name in keyof Events as string extends Events[Name] ? never : Name]: Decoder<Events[Name]>
 } & { [Name in keyof Events as string extends Events[Name] ? Name : never]?: Decoder<Events[Name]> }
 
-/** `any`, as `JSON.parse` returns it, becomes `unknown`: it has to be looked at before it is used. */
-type NotAny<Data> = 0 extends 1 & Data ? unknown : Data
-
-/** Names and data of the events that `reduce` and `last` see. `message` is always among them. */
+/** Names and data of the events that `reduce` and `last` receive. `message` is always among them. */
 export type EventsOf<Decode extends DecoderMap, Name extends string> = {
   [Event in (keyof Decode & string) | Name | 'message']: Decoded<Decode, Event>
 }
 
-/** Where names are only known as `string`, or a decoder may be missing, data may be text as well. */
+/** Where names are only known as `string`, or a decoder may be missing, data may also be text. */
 type Decoded<Decode extends DecoderMap, Name extends string> = string extends Name | keyof Decode
   ? string | Returned<Decode[keyof Decode]>
   : Name extends keyof Decode
     ? (undefined extends Decode[Name] ? string : never) | Returned<Decode[Name]>
     : string
 
-type Returned<D> = D extends Decoder<infer Data> ? NotAny<Data> : never
+type Returned<D> = D extends Decoder<infer Data> ? Data : never
 
-/** One event, its data decoded: a union discriminated by `event`. */
+/** One event with its data decoded: a union discriminated by `event`. */
 export type EventOf<Events> = {
   [Name in keyof Events]: { readonly event: Name; readonly data: Events[Name]; readonly id: string }
 }[keyof Events]
 
-/** The data of an event by its name: text if nothing is known of it, and unknown if the name itself is not known. */
+/** `any`, as `JSON.parse` returns it, becomes `unknown`: it has to be checked before it is used. */
+type Checked<Events> = { [Name in keyof Events]: 0 extends 1 & Events[Name] ? unknown : Events[Name] }
+
+/** The data of an event by its name: text if the event is not declared, unknown if the name is not known. */
 type DataOf<Events, Name extends string> = string extends Name
   ? unknown
   : Name extends keyof Events
@@ -163,91 +172,118 @@ type DataOf<Events, Name extends string> = string extends Name
 // ---------------------------------------------------------------------------------------------------------------------
 // Options
 
+/**
+ * When and how often to reconnect. A delay is half fixed and half random. After a server's `retry:` or `Retry-After` it is at
+ * least that long; neither counts beyond an hour.
+ */
 export interface RetryOptions {
   /** Milliseconds: the longest first delay; it doubles with each attempt. A server's `retry:` takes its place. @default 1_000 */
-  base?: number
-  /** Milliseconds: no delay is longer but a `Retry-After` and what `decide` says. @default 30_000 */
-  cap?: number
-  /** Attempts before the status is `failed`. Those that the browser makes by itself do not count. @default 5 */
-  max?: number
-  /** Milliseconds that a connection has to last before attempts are counted from 0 again. @default 5_000 */
-  stableAfter?: number
+  initialDelay?: number | undefined
+  /** Milliseconds: the longest delay, unless the server asks for more. While offline, every delay is at least this. @default 30_000 */
+  maxDelay?: number | undefined
+  /** Attempts before the status is `failed`. Those made while offline, or by the browser itself, do not count. @default Infinity */
+  maxAttempts?: number | undefined
+  /** Milliseconds a connection must last before attempts are counted from 0 again. @default 5_000 */
+  stableAfter?: number | undefined
   /**
-   * Whether to try again: true, false, or after how many milliseconds. `attempt` is what it would be, the browser's included. The
-   * default tries again what may pass by itself: not 4xx, and no POST.
+   * Whether to retry: true, false, or after how many milliseconds. `attempt` counts from 1 and includes the browser's. By
+   * default errors that may pass are retried: all but HTTP 4xx (408, 425 and 429 may pass), wrong content types, invalid URLs,
+   * unsupported environments, and requests other than GET.
    */
-  decide?: (error: EventSourceError<ConnectionErrorKind>, attempt: number) => boolean | number
+  decide?: ((error: ConnectionError, attempt: number) => boolean | number) | undefined
 }
 
-export interface EventSourceOptions<Decode extends DecoderMap, Name extends string, Done extends string> {
-  /** Start without being asked. @default false */
-  immediate?: boolean
-  /** Decoders by event name; they type the events. Without one, data is the text as it came. */
-  decode?: Decode & DecoderMap
-  /** Further events that `reduce` and `last` should see, besides `message` and those of `decode`. */
-  events?: readonly Name[]
-  /** Characters of string content to keep, the newest. @default all */
-  limit?: number
-  /** The event that ends the stream for good: its name, a predicate, or false if there is none. @default 'close' */
-  doneOn?: `${Done}` | false | ((event: EventOf<EventsOf<Decode, Name>>) => boolean)
+export interface EventSourceOptions<
+  Decode extends DecoderMap = NoDecoders,
+  Name extends string = never,
+  Done extends string = 'close',
+> {
+  /** Start by itself, once the component is mounted. @default false */
+  immediate?: boolean | undefined
+  /** Decoders by event name; they type the events. Without one, data is the raw text. */
+  decode?: (Decode & DecoderMap) | undefined
+  /** Further events for `reduce` and `last`, besides `message` and those of `decode`. */
+  events?: readonly Name[] | undefined
+  /** Characters of string content to keep, the newest. @default Infinity */
+  limit?: number | undefined
+  /** What ends the stream for good: an event's name, a predicate that is asked before decoding, or false. @default 'close' */
+  doneOn?: `${Done}` | false | ((event: RawEvent) => boolean) | undefined
   /** False never reconnects. */
-  retry?: false | RetryOptions
+  retry?: false | RetryOptions | undefined
+  /** The id to resume after, as stored before a reload. It belongs to the first URL. @default '', a new stream */
+  lastEventId?: string | undefined
+  /** False empties the content when a new stream begins; a stream that resumes keeps it. @default true */
+  keepContent?: boolean | undefined
   /**
-   * Milliseconds of silence after which a connection counts as dead; 0 is never. Longer than the server's heartbeat, which for
-   * native EventSource has to be an event named `ping`, because it hides comments. @default 0
+   * Milliseconds without data after which a connection counts as dead; 0 is never. It must be longer than the server's
+   * heartbeat. Native EventSource hides comments, so there the heartbeat must be an event named `ping`. @default 0
    */
-  idleTimeout?: number
-  /** When refs change: once an animation frame, or with each event. Handlers never wait. @default 'frame' */
-  flush?: 'frame' | 'sync'
+  idleTimeout?: number | undefined
+  /** When refs change: once an animation frame, or with each event. Handlers are always called at once. @default 'frame' */
+  flush?: 'frame' | 'sync' | undefined
   /** Send cookies to another origin. @default false */
-  withCredentials?: boolean
+  withCredentials?: boolean | undefined
   /** The query parameter that carries the last event id where a header cannot be set; false for none. @default 'lastEventId' */
-  lastEventIdParam?: string | false
+  lastEventIdParam?: string | false | undefined
   /** @default nativeTransport */
-  transport?: Transport
+  transport?: Transport | undefined
 }
 
 export interface Reduction<Content, Events> {
   /** The content before the first event: a value, or a function that makes one, for content that `reduce` changes in place. */
   initial: Content | (() => Content)
-  /** The content after one more event. Without it, the data of each `message` is appended to a string. */
+  /** Returns the content after one more event. Without it, the data of each `message` is appended to a string. */
   reduce: (content: Content, event: EventOf<Events>) => Content
 }
 
-export interface UseEventSourceReturn<Content, Events, WithDone> {
+export interface UseEventSourceReturn<
+  Content = string,
+  Events = { message: string },
+  WithDone = Events & { close: string },
+> {
   /** Everything received, reduced. */
   readonly content: Readonly<ShallowRef<Content>>
-  /** The newest event, whole: name, data and id never come from two events. */
-  readonly last: Readonly<ShallowRef<EventOf<WithDone> | null>>
+  /** The newest event as one object: name, data and id always belong together. */
+  readonly last: Readonly<ShallowRef<EventOf<Checked<WithDone>> | null>>
   readonly status: Readonly<Ref<EventSourceStatus>>
-  /** Why it is not open. */
+  /** Why the stream is not open. */
   readonly reason: Readonly<Ref<EventSourceReason | null>>
-  /** The newest error, the only place that tells of what a handler threw; null again when a connection opens or a stream begins. */
-  readonly error: Readonly<Ref<EventSourceError | null>>
-  /** Where the stream would resume; empty when it would start anew. */
+  /** The newest error; null again once a connection opens. */
+  readonly error: Readonly<Ref<AnyEventSourceError | null>>
+  /** Where the stream would resume; empty if it would start anew. */
   readonly lastEventId: Readonly<Ref<string>>
   /** Attempts to reconnect since the connection was last stable. */
   readonly attempt: Readonly<Ref<number>>
-  /** Milliseconds since the epoch of the next attempt; null when none is due, or the browser does not tell. */
+  /** When the next attempt is due, in epoch milliseconds; null if none is, or if the browser decides. */
   readonly retryAt: Readonly<Ref<number | null>>
-  /** Connects, from where `stop` left off. Nothing happens while connecting or open; while waiting to reconnect, it tries now. */
+  /** Connects, after the last event received. Does nothing while connecting or open; while waiting to reconnect, retries now. */
   start: () => void
-  /** Disconnects, and stays so until `start`. */
+  /** Disconnects until `start`. */
   stop: () => void
   /**
-   * Makes `content` what it was at first, empties `last`, and forgets the id. The connection stays as it is; should it be lost,
-   * the browser's EventSource, which remembers the id, still resumes after it.
+   * Resets `content` and `last`, and forgets the id. The connection is left alone; if the browser reconnects it, it still sends
+   * the id that it remembers.
    */
   clear: () => void
   /**
-   * Calls `handler` with every event of that name, at once, in order, exactly once. Any name will do, at any time.
-   * Returns what removes the handler; the end of the component that called does so too.
+   * Calls `handler` for every event of that name: at once, in order, exactly once. Works for any name, at any time.
+   * Returns a function that unsubscribes, which the end of the calling component or scope does too.
    */
   on: <Name extends string>(
     event: Name,
-    handler: (event: { readonly event: Name; readonly data: DataOf<Events, Name>; readonly id: string }) => unknown,
+    handler: (event: {
+      readonly event: Name
+      readonly data: DataOf<Checked<Events>, Name>
+      readonly id: string
+    }) => unknown,
   ) => () => void
 }
+
+type Returns<Content, Decode extends DecoderMap, Name extends string, Done extends string> = UseEventSourceReturn<
+  Content,
+  EventsOf<Decode, Name>,
+  EventsOf<Decode, Name | Done>
+>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Transports
@@ -264,108 +300,211 @@ export interface TransportRequest {
   readonly wasOpen: boolean
 }
 
-/** Why a connection is over. It becomes the `error` of the composable. */
-export interface ConnectionFailure extends Omit<EventSourceErrorDetails, 'event'> {
+/** Why a connection ended. It becomes the `error` of the composable. */
+export interface ConnectionFailure extends Omit<ErrorDetails, 'event'> {
   kind: ConnectionErrorKind
   message: string
-  /** The request must not be repeated unless `retry.decide` says so: it may have changed something. */
+  /** The request may have changed something, so only `retry.decide` may have it repeated. */
   once?: boolean
 }
 
-/** What a transport reports. What it reports after `close` is ignored. */
+/** What a transport reports. Reports after `close` are ignored. */
 export interface TransportSink {
   /** The server has answered with a stream. */
   open: () => void
   message: (event: RawEvent) => void
-  /** The connection was lost, and the transport makes the next one by itself. */
+  /** The connection was lost, and the transport reconnects by itself. */
   retrying: () => void
   /** The server has said that there is no more. */
   end: (reason: 'no-content' | 'ended') => void
   /** The connection is over. */
   fail: (failure: ConnectionFailure) => void
-  /** Something came, be it a comment: the connection is alive. Messages need not be reported twice. */
+  /** Something arrived, if only a comment: the connection is alive. Messages need not be reported twice. */
   activity: () => void
   /** The server's `retry:`, in milliseconds. */
   retry: (delay: number) => void
-  /** A complete block that had an id but no data. */
+  /** A complete block with an id but no data. */
   id: (id: string) => void
 }
 
 export interface TransportConnection {
-  /** Report events of this name. Called again for names that come later, and with names that are known. */
+  /** Reports events of this name from now on. Called for every name, and again for names that come later. */
   listen: (event: string) => void
   /** Ends the connection; nothing is reported afterwards. */
   close: () => void
 }
 
 export interface Transport {
-  /** Opens one connection. It may report at once, and throws only where it cannot even begin. */
+  /** Opens one connection. It may report at once, and throws only if it cannot even begin. */
   (request: TransportRequest, sink: TransportSink): TransportConnection
   /** It reports events of every name, so `listen` does nothing. @default false */
   readonly receivesAllEvents?: boolean
 }
 
-/** The browser's own EventSource. It sends no headers of yours, hides HTTP errors, and reconnects lost connections itself. */
-export const nativeTransport: Transport = (request, sink) => {
-  if (typeof EventSource === 'undefined') throw new TypeError('There is no EventSource here: use another transport.')
-  const { url, lastEventId, lastEventIdParam, withCredentials } = request
-  const address = new URL(url)
-  if (lastEventId && lastEventIdParam) address.searchParams.set(lastEventIdParam, lastEventId)
-  const source = new EventSource(address, { withCredentials })
-  let sawId = false
+const REFUSED = { kind: 'refused', message: 'The browser gave up without a reason.' } as const
 
-  // A server's event may be named `error` or `open`. It comes to the same listeners, but as a MessageEvent.
+/** Milliseconds that `nativeTransport` waits to learn why the browser gave up. */
+const PROBE_TIMEOUT = 5_000
+
+/**
+ * The browser's own EventSource. It sends no custom headers and reconnects lost connections itself.
+ *
+ * When it gives up it hides the reason: 204, 404 and 503 look alike. So the reason is asked for once, by `fetch`, and the answer
+ * is dropped after its head. That could cost events only if the server takes them for delivered. So it is done only if there
+ * were none to lose, because the stream was never open, or if the request can say after which id they are still to be sent.
+ */
+export const nativeTransport: Transport = (request, sink) => {
+  if (typeof EventSource === 'undefined') throw new TypeError('No EventSource: use another transport.')
+  const { url, lastEventIdParam, withCredentials } = request
+  const isSameOrigin = new URL(url).origin === location.origin
+  const urlAfter = (lastEventId: string): string =>
+    lastEventId && lastEventIdParam ? withParameter(url, lastEventIdParam, lastEventId) : url
+  const source = new EventSource(urlAfter(request.lastEventId), { withCredentials })
+  const probe = new AbortController()
+  let probeTimer: ReturnType<typeof setTimeout> | undefined
+  let { lastEventId: id, wasOpen } = request
+  let sawId = false
+  let isOpen = false
+
+  function close(): void {
+    source.close()
+    probe.abort()
+    clearTimeout(probeTimer)
+  }
+
+  async function failWithReason(): Promise<void> {
+    probeTimer = setTimeout(close, PROBE_TIMEOUT)
+    try {
+      const response = await fetch(urlAfter(id), {
+        // For a server that only knows the header. It carries bytes, one per character; to another origin it needs a CORS preflight.
+        headers: { Accept: 'text/event-stream', ...(id && isSameOrigin && { 'Last-Event-ID': bytesAsText(id) }) },
+        credentials: withCredentials ? 'include' : 'same-origin',
+        cache: 'no-store',
+        signal: probe.signal,
+      })
+      if (response.status === 204) sink.end('no-content')
+      else sink.fail(failureOf(response) ?? REFUSED)
+    } catch (cause) {
+      sink.fail({ ...REFUSED, cause })
+    }
+    close()
+  }
+
+  // A server's event may be named `error` or `open`. It reaches the same listeners, but carries data.
   source.onopen = (event) => {
-    if (!(event instanceof MessageEvent)) sink.open()
+    if (isMessage(event)) return
+    wasOpen = isOpen = true
+    sink.open()
   }
   source.onerror = (event) => {
-    if (event instanceof MessageEvent) return
-    if (source.readyState === source.CLOSED)
-      sink.fail({ kind: 'refused', message: 'The browser was sent no event stream, and does not tell what else.' })
-    else sink.retrying()
+    if (isMessage(event)) return
+    const canAsk = !wasOpen || (id !== '' && (isSameOrigin || lastEventIdParam))
+    if (source.readyState !== source.CLOSED) sink.retrying()
+    // Asking takes time, in which a page must not be told that the stream is open.
+    else if (canAsk && !isOpen) void failWithReason()
+    else sink.fail(REFUSED)
+    isOpen = false
   }
   const onEvent = (event: Event): void => {
-    if (!(event instanceof MessageEvent)) return
-    // A new EventSource knows nothing of the id that it resumes from: until the server sends one, that id is still valid.
+    if (!isMessage(event)) return
+    // A new EventSource does not know the id it resumes after, which stays valid until the server sends another.
     sawId ||= event.lastEventId !== ''
-    sink.message({
-      event: event.type,
-      data: event.data as string,
-      id: sawId ? event.lastEventId : lastEventId,
-    })
+    if (sawId) id = event.lastEventId
+    sink.message({ event: event.type, data: event.data as string, id })
   }
-  return {
-    // Adding a listener that is there already changes nothing.
-    listen: (name) => source.addEventListener(name, onEvent),
-    close: () => source.close(),
-  }
+  // Adding the same listener twice has no effect.
+  return { listen: (name) => source.addEventListener(name, onEvent), close }
+}
+
+/** Tells a server's event, which may have any name, from EventSource's own `open` and `error`. Polyfills have a class of their own. */
+function isMessage(event: Event): event is MessageEvent {
+  return 'data' in event
+}
+
+/** What is wrong with a response, or null if it is an event stream (section 9.2.3). */
+function failureOf({ status, headers }: Response): ConnectionFailure | null {
+  const type = headers.get('Content-Type') ?? ''
+  if (status !== 200)
+    return {
+      kind: 'http',
+      message: `The server answered ${status}.`,
+      status,
+      headers,
+      retryAfter: retryAfterOf(headers),
+    }
+  if (/^text\/event-stream\s*(;|,|$)/i.test(type)) return null
+  return { kind: 'content-type', message: `The server sent "${type}".`, status, headers }
+}
+
+/** `Retry-After` in milliseconds: a whole number of seconds, or a date. Anything else is ignored. */
+function retryAfterOf(headers: Headers): number | undefined {
+  const value = headers.get('Retry-After') ?? ''
+  const delay = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now()
+  return delay >= 0 ? delay : undefined
+}
+
+/** The URL with the parameter in its query, and otherwise byte for byte as it was: it may be signed. Its fragment is never sent. */
+function withParameter(url: string, name: string, value: string): string {
+  const [, path = '', query = ''] = /^([^?#]*)\??([^#]*)/.exec(url) ?? []
+  const start = `${encodeURIComponent(name)}=`
+  const others = query ? query.split('&').filter((pair) => !pair.startsWith(start)) : []
+  return `${path}?${[...others, start + encodeURIComponent(value)].join('&')}`
+}
+
+/** UTF-8 as a string of one character per byte, which is what a header takes. */
+function bytesAsText(text: string): string {
+  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join('')
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The composable
 
+/** What the refs show. It changes as one: no ref is ever ahead of another. */
 interface State {
-  readonly status: EventSourceStatus
-  readonly reason: EventSourceReason | null
-  readonly error: EventSourceError | null
-  readonly attempt: number
-  readonly retryAt: number | null
+  content: unknown
+  last: UntypedEvent | null
+  lastEventId: string
+  error: AnyEventSourceError | null
+  reason: EventSourceReason | null
+  attempt: number
+  retryAt: number | null
+  status: EventSourceStatus
 }
 
-const IDLE: State = { status: 'idle', reason: null, error: null, attempt: 0, retryAt: null }
+/**
+ * What the stream is doing: holding a connection, waiting to make the next one, or nothing. Everything that belongs to a stage, as
+ * its timers and the listeners of the page, ends with it. A callback knows by comparing whether its connection is still the stage.
+ */
+type Stage = Connection | 'waiting' | 'ended'
 
-/** Frames stop while a page is hidden. After this many milliseconds a commit comes without one. */
+interface Connection {
+  /** Null until it is opened, in the microtask after `start`. */
+  handle: TransportConnection | null
+  /** It was lost, and the transport reconnects by itself. */
+  isRetrying: boolean
+}
+
+/** In the order in which readers run: whoever watches the status finds all that came before it. */
+const KEYS = ['content', 'last', 'lastEventId', 'error', 'reason', 'attempt', 'retryAt', 'status'] as const
+
+const IDLE = { status: 'idle', reason: null, error: null, attempt: 0 } as const
+
+/** Milliseconds until a commit comes without an animation frame: there are none while the page is hidden. */
 const FRAME_TIMEOUT = 250
 
-/** Milliseconds between two looks at the clock. */
+/** Milliseconds between two readings of the clock, and for a page that slept to be handed what has arrived meanwhile. */
 const TICK = 1_000
 
-/** Milliseconds: no server's `retry:` makes us try faster. */
-const LEAST_DELAY = 10
+/** Milliseconds: bounds of what a server may ask for. */
+const MIN_SERVER_RETRY = 10
+const MIN_RETRY_AFTER = 1_000
+const MAX_SERVER_DELAY = 3_600_000
 
-/** What the callers' types come down to: inside, any content and any data will do. */
-interface UntypedOptions extends Omit<EventSourceOptions<DecoderMap, string, string>, 'doneOn'> {
-  doneOn?: string | false | ((event: never) => boolean)
+/** Signs that time may have passed unnoticed, or that the network is back. */
+const PAGE_EVENTS = ['online', 'pageshow', 'visibilitychange', 'resume'] as const
+
+/** The callers' types come down to these: inside, any content and any data will do. */
+interface UntypedOptions extends EventSourceOptions<DecoderMap, string, string> {
   initial?: unknown
   reduce?: ((content: never, event: never) => unknown) | undefined
 }
@@ -376,12 +515,19 @@ interface UntypedEvent {
   readonly id: string
 }
 
-type Handler = (event: UntypedEvent) => unknown
+type UntypedReturn = UseEventSourceReturn<unknown, Record<string, unknown>, Record<string, unknown>>
+
+interface Subscription {
+  readonly event: string
+  readonly handler: (event: UntypedEvent) => unknown
+  /** The scope that called `on`. */
+  readonly scope: EffectScope | undefined
+}
 
 /**
- * A reactive event stream. It ends with the component, effect scope or store that it is called in.
+ * A reactive event stream. It ends with the component, effect scope or store in which it was created.
  *
- * @param url Another value closes the old stream and opens the new one; null, undefined and '' close it until there is one.
+ * @param url Another value ends the stream and begins a new one; null, undefined and '' end it until there is a URL again.
  */
 export function useEventSource<
   const Decode extends DecoderMap = NoDecoders,
@@ -389,8 +535,8 @@ export function useEventSource<
   const Done extends string = 'close',
 >(
   url: MaybeRefOrGetter<string | URL | null | undefined>,
-  options?: EventSourceOptions<Decode, Name, Done> & { initial?: string; reduce?: undefined },
-): UseEventSourceReturn<string, EventsOf<Decode, Name>, EventsOf<Decode, Name | Done>>
+  options?: EventSourceOptions<Decode, Name, Done> & { initial?: string | undefined; reduce?: undefined },
+): Returns<string, NoInfer<Decode>, NoInfer<Name>, NoInfer<Done>>
 export function useEventSource<
   Content,
   const Decode extends DecoderMap = NoDecoders,
@@ -399,11 +545,11 @@ export function useEventSource<
 >(
   url: MaybeRefOrGetter<string | URL | null | undefined>,
   options: EventSourceOptions<Decode, Name, Done> & Reduction<Content, EventsOf<Decode, Name>>,
-): UseEventSourceReturn<Content, EventsOf<Decode, Name>, EventsOf<Decode, Name | Done>>
+): Returns<Content, NoInfer<Decode>, NoInfer<Name>, NoInfer<Done>>
 export function useEventSource(
   url: MaybeRefOrGetter<string | URL | null | undefined>,
   options: UntypedOptions = {},
-): UseEventSourceReturn<unknown, Record<string, unknown>, Record<string, unknown>> {
+): UntypedReturn {
   const {
     immediate = false,
     decode = {},
@@ -413,471 +559,526 @@ export function useEventSource(
     limit = Infinity,
     doneOn = 'close',
     retry = {},
+    lastEventId = '',
+    keepContent = true,
     idleTimeout = 0,
     flush = 'frame',
     withCredentials = false,
     lastEventIdParam = 'lastEventId',
     transport = nativeTransport,
   } = options
-  const { base = 1_000, cap = 30_000, max = 5, stableAfter = 5_000, decide } = retry || {}
+  const {
+    initialDelay = 1_000,
+    maxDelay = 30_000,
+    maxAttempts = Infinity,
+    stableAfter = 5_000,
+    decide = mayPass,
+  } = retry || {}
 
-  /** On a server, where pages are only rendered, nothing opens. */
-  const inBrowser = typeof document !== 'undefined'
-  const initialContent = (): unknown => (typeof initial === 'function' ? (initial as () => unknown)() : initial)
   // A Map, because a server's event may be named `constructor`.
   const decoders = new Map(Object.entries(decode))
   const tracked = new Set(['message', ...decoders.keys(), ...events])
-  const names = new Set(tracked)
-  if (typeof doneOn === 'string') names.add(doneOn)
-  if (idleTimeout > 0) names.add('ping')
-  // An entry of its own for each registration: the same function may be registered twice.
-  const handlers = new Map<string, Set<{ readonly handler: Handler }>>()
+  const subscriptions = new Set<Subscription>()
+  const initialContent = (): unknown => (typeof initial === 'function' ? (initial as () => unknown)() : initial)
 
-  // --- What the page sees. User code may run whenever a ref changes or a callback is called, and may call start, stop and clear,
-  // --- or change the URL: whoever goes on afterwards asks first whether the generation is still its own.
+  // --- State. `state` is the truth, and the refs show a copy of it: published once a frame for events, at once for a new status.
+  // --- Watchers and callbacks may call start, stop and clear at any point, so all that belongs to a change is set before the
+  // --- first of them runs.
 
-  const content = shallowRef(initialContent())
-  const last = shallowRef<UntypedEvent | null>(null)
-  const lastEventId = shallowRef('')
-  // One ref for what changes together: nobody sees a new status beside an old reason.
-  const state = shallowRef(IDLE)
+  const state: State = { content: initialContent(), last: null, lastEventId, retryAt: null, ...IDLE }
+  let published: State = { ...state }
+  const triggers = {} as Record<keyof State, () => void>
+  let isPublishing = false
+  /** By `reduce`, in place: it is the same object, and yet has changed. */
+  let isContentMutated = false
+  let cancelCommit: (() => void) | undefined
 
-  /** The newest state. Read instead of the ref: an effect that calls `start` must not depend on what that changes. */
-  let now = IDLE
-  let committing = false
-
-  function change(to: Partial<State>): void {
-    now = { ...now, ...to }
-    showState()
-  }
-
-  /** Not before a commit is whole: a watcher of the content may call `stop`, and what came before has to be seen before `closed`. */
-  function showState(): void {
-    if (!committing) state.value = now
-  }
-
-  /** A ref of one part. It ignores writes: Pinia writes to every ref of a store when it takes over what a server rendered. */
-  function part<Key extends keyof State>(key: Key): Readonly<Ref<State[Key]>> {
-    return customRef(() => ({ get: () => state.value[key], set: () => undefined }))
-  }
-
-  // --- Events: from the connection to handlers at once, to the refs once a frame
-
-  let received = content.value
-  let shown = received
-  let changedInPlace = false
-  let newest: UntypedEvent | null = null
-  let id = ''
-  let cancelCommit: (() => void) | null = null
-
-  function receive(raw: RawEvent): void {
-    const mine = generation
-    id = raw.id
-    const decoder = decoders.get(raw.event)
-    let event: UntypedEvent
-    try {
-      event = decoder ? { ...raw, data: decoder(raw.data) } : raw
-    } catch (cause) {
-      report('decode', `The decoder of "${raw.event}" threw.`, cause, raw)
-      commitSoon(mine)
-      if (raw.event === doneOn && mine === generation) finish()
-      return
-    }
-
-    const isTracked = tracked.has(raw.event)
-    const done =
-      typeof doneOn === 'function' ? isTracked && guarded(() => doneOn(event as never), false) : raw.event === doneOn
-    if (isTracked && !done) append(event, raw)
-    if (isTracked || done) newest = event
-    commitSoon(mine)
-    // Before the handlers, so that one of them may start the next stream.
-    if (done && mine === generation) finish()
-    const entries = handlers.get(raw.event)
-    for (const entry of [...(entries ?? [])]) if (entries?.has(entry)) guarded(() => entry.handler(event), undefined)
-  }
-
-  function append(event: UntypedEvent, raw: RawEvent): void {
-    const before = received
-    if (reduce) received = guarded(() => reduce(before as never, event as never), before)
-    else if (raw.event === 'message') received = (before as string) + raw.data
-    if (received === before && typeof received === 'object') changedInPlace = true
-    // Cutting at twice the limit copies each character once, and not with each event.
-    if (typeof received === 'string' && received.length > 2 * limit) received = newestOf(received, limit)
-  }
-
-  /** With the next frame; at once if so wished, or if a callback has ended the connection that this came from. */
-  function commitSoon(mine: number): void {
-    if (flush === 'sync' || mine !== generation) commit()
-    else if (!cancelCommit) {
-      const frame = requestAnimationFrame(commit)
-      const timer = setTimeout(commit, FRAME_TIMEOUT)
-      cancelCommit = () => {
-        cancelAnimationFrame(frame)
-        clearTimeout(timer)
+  // They ignore writes: Pinia writes to all refs of a store when it takes over what a server rendered. The content is marked as
+  // shallow, so that watchers also run when `reduce` changed it in place.
+  const refs = KEYS.map((key) => {
+    const ref = customRef((track, trigger) => {
+      triggers[key] = trigger
+      return {
+        get() {
+          track()
+          return published[key]
+        },
+        set: () => undefined,
       }
-    }
-  }
-
-  /** Makes the refs what has been received. A ref that is given what it has changes nothing. */
-  function commit(): void {
-    cancelCommit?.()
-    cancelCommit = null
-    const outer = committing
-    committing = true
-    try {
-      if (typeof received === 'string') received = newestOf(received, limit)
-      if (changedInPlace && received === shown) triggerRef(content)
-      changedInPlace = false
-      content.value = shown = received
-      last.value = newest
-      lastEventId.value = id
-    } finally {
-      committing = outer
-      showState()
-    }
-  }
-
-  /** Runs a callback of the page's. What it throws, or rejects with, goes to `error`, and never ends the stream. */
-  function guarded<T>(callback: () => T, otherwise: T): T {
-    const failed = (cause: unknown): void => report('handler', 'A handler, reduce or another callback threw.', cause)
-    try {
-      const result = callback()
-      if (result instanceof Promise) result.catch(failed)
-      return result
-    } catch (cause) {
-      failed(cause)
-      return otherwise
-    }
-  }
-
-  function report(kind: 'decode' | 'handler', message: string, cause: unknown, event?: RawEvent): void {
-    change({ error: new EventSourceError(kind, message, { cause, event }) })
-  }
-
-  // --- Connections: at most one, and what belongs to an earlier one changes nothing
-
-  let connection: TransportConnection | null = null
-  /** Counts what begins and what ends: whoever has an older number has been overtaken. */
-  let generation = 0
-  /** The page wants a stream: it called `start`, and not `stop` since. */
-  let wanted = false
-  let disposed = false
-  /** Attempts of our own since the connection was last stable; `attempt` also counts those of the browser. */
-  let ownAttempts = 0
-  let firstDelay = base
-  let wasOpen = false
-  /** The transport said that it reconnects by itself, and has not connected yet. */
-  let leftToTransport = false
-  let stableTimer: ReturnType<typeof setTimeout> | undefined
-  let tick: ReturnType<typeof setTimeout> | undefined
-  /** What is to happen at a time of the clock: the next attempt, or the verdict on a silent connection. */
-  let deadline: { at: number; since: number; act: () => void } | null = null
-  /** What the URL was when it was last looked at, without being tracked by whoever calls `start`. */
-  let known: string | Error | null = null
-
-  /** The URL, null if there is none, or what its getter threw. */
-  function currentUrl(): string | Error | null {
-    try {
-      return toValue(url)?.toString() || null
-    } catch (cause) {
-      return cause instanceof Error ? cause : new Error(String(cause))
-    }
-  }
-
-  /** Whatever was under way is over, and all that it brought is visible. False if user code, seeing that, has decided anew. */
-  function disconnect(): boolean {
-    const mine = ++generation
-    const ended = connection
-    connection = null
-    rest()
-    if (ended) guarded(() => ended.close(), undefined)
-    commit()
-    return mine === generation
-  }
-
-  function rest(): void {
-    clearTimeout(stableTimer)
-    clearTimeout(tick)
-    deadline = null
-    leftToTransport = false
-  }
-
-  function connect(as: State): void {
-    if (!disconnect()) return
-    const mine = generation
-    // In a microtask, so that any number of starts, stops and changes of the URL in one tick make one connection.
-    queueMicrotask(() => {
-      if (mine === generation) open()
     })
-    change(as)
+    return [key, Object.assign(ref, { __v_isShallow: key === 'content' })] as const
+  })
+
+  /** Brings the refs up to date, and runs the readers of those that changed. What a watcher changes meanwhile comes after that. */
+  function publish(): void {
+    cancelCommit?.()
+    cancelCommit = undefined
+    if (isPublishing) return
+    isPublishing = true
+    try {
+      do {
+        if (typeof state.content === 'string') state.content = newestOf(state.content, limit)
+        const before = published
+        published = { ...state }
+        const changed = KEYS.filter((key) => state[key] !== before[key] || (isContentMutated && key === 'content'))
+        isContentMutated = false
+        for (const key of changed) triggers[key]()
+      } while (KEYS.some((key) => state[key] !== published[key]))
+    } finally {
+      isPublishing = false
+    }
   }
 
-  function open(): void {
-    const mine = generation
-    const address = currentUrl()
-    if (address === null) {
-      change(IDLE)
-      return
-    }
-    if (now.status === 'idle') change({ status: 'connecting' })
-    if (mine !== generation) return
-    const absolute = absoluteUrl(address)
-    if (absolute instanceof Error) {
-      lost({ kind: 'invalid-url', message: 'The URL is not an http(s) URL, or its getter threw.', cause: absolute })
-      return
-    }
-    activity()
+  function change(patch: Partial<State>): void {
+    Object.assign(state, patch)
+    publish()
+  }
+
+  /** Publishes with the next frame; at once if so wished, or if the stage that this belongs to has been left. */
+  function commitSoon(mine: Stage): void {
+    if (flush === 'sync' || stage !== mine || stage === 'ended') publish()
+    else cancelCommit ??= onNextFrame(publish)
+  }
+
+  /** Runs a callback of the page's. If it throws, that is reported like any uncaught error, and never ends the stream. */
+  function guarded<T>(name: string, callback: () => T, fallback: T): T {
     try {
-      const request = { url: absolute, lastEventId: id, lastEventIdParam, withCredentials, wasOpen }
-      const made = transport(request, sinkOf(mine))
-      if (mine !== generation) {
-        made.close()
+      return callback()
+    } catch (cause) {
+      handleThrown(name, cause)
+      return fallback
+    }
+  }
+
+  function handleThrown(name: string, cause: unknown, event?: RawEvent): void {
+    if (!event) reportUncaught(cause)
+    const message = `${name} threw: ${String(cause)}`
+    state.error = new EventSourceError(event ? 'decode' : 'handler', message, { cause, event }) as AnyEventSourceError
+    commitSoon(stage)
+  }
+
+  // --- Events: from the connection to the handlers at once, to the refs with the next commit
+
+  /** An id that `clear` forgot. A transport goes on reporting it with events that have no id of their own. */
+  let forgottenId: string | null = null
+
+  function remember(id: string): void {
+    if (id === forgottenId) return
+    forgottenId = null
+    state.lastEventId = id
+  }
+
+  function receive(mine: Stage, raw: RawEvent): void {
+    remember(raw.id)
+    const isTracked = tracked.has(raw.event)
+    const isDone =
+      typeof doneOn === 'function' ? isTracked && guarded('doneOn', () => doneOn(raw), false) : raw.event === doneOn
+    const event = decoded(raw, isDone && typeof doneOn === 'function')
+    if (event && isTracked && !isDone) append(event)
+    if (event && (isTracked || isDone)) state.last = event
+    // Before the handlers, so that one of them may start the next stream.
+    if (isDone && stage === mine) end('finished')
+    else commitSoon(mine)
+    if (event)
+      for (const subscription of [...subscriptions].filter((one) => one.event === raw.event))
+        if (subscriptions.has(subscription)) deliver(subscription, event)
+  }
+
+  /** The event with its data decoded; null if the decoder threw, which is no error for an end that was told by its raw text. */
+  function decoded(raw: RawEvent, mayThrow: boolean): UntypedEvent | null {
+    const decoder = decoders.get(raw.event)
+    if (!decoder) return raw
+    try {
+      return { ...raw, data: decoder(raw.data) }
+    } catch (cause) {
+      if (!mayThrow) handleThrown(`The decoder of "${raw.event}"`, cause, raw)
+      return null
+    }
+  }
+
+  function append(event: UntypedEvent): void {
+    const before = state.content
+    const after = guarded(
+      'reduce',
+      () => {
+        if (reduce) return reduce(before as never, event as never)
+        return event.event === 'message' ? `${before as string}${event.data as string}` : before
+      },
+      before,
+    )
+    if (after === before && typeof after === 'object') isContentMutated = true
+    // Cut at twice the limit, so that each character is copied once and not with each event.
+    state.content = typeof after === 'string' && after.length > 2 * limit ? newestOf(after, limit) : after
+  }
+
+  function deliver({ handler }: Subscription, event: UntypedEvent): void {
+    const result = guarded('A handler', () => handler(event), undefined) as PromiseLike<unknown> | undefined
+    if (typeof result?.then === 'function') result.then(undefined, (cause: unknown) => handleThrown('A handler', cause))
+  }
+
+  // --- Stages: at most one connection, and a callback of any stage but the current one changes nothing
+
+  let stage = 'ended' as Stage
+  /** Our own attempts since the connection was last stable; `state.attempt` also counts the browser's. */
+  let ownAttempts = 0
+  /** The server's `retry:`. */
+  let serverRetry: number | undefined
+  /** A connection of this stream has been open. */
+  let wasOpen = false
+  /** The next task of the current stage: to open its connection, or to call it stable. */
+  let stageTimer: ReturnType<typeof setTimeout> | undefined
+  /** Nothing arrived for too long, but the page may have slept. */
+  let isOverdue = false
+  const retryDeadline = createDeadline(retryNow)
+  const idleDeadline = createDeadline(judgeSilence)
+
+  /** Leaves the current stage, and only then lets callbacks run. */
+  function enter(next: Stage, patch: Partial<State>): void {
+    const left = stage
+    stage = next
+    clearTimeout(stageTimer)
+    idleDeadline.clear()
+    retryDeadline.clear()
+    if (patch.retryAt) retryDeadline.set(patch.retryAt)
+    // Adding a listener twice has no effect. In the capture phase even events that do not bubble reach the window.
+    const toggle = next === 'ended' ? removeEventListener : addEventListener
+    for (const type of PAGE_EVENTS) toggle(type, onPageEvent, true)
+    Object.assign(state, { retryAt: null }, patch)
+    if (typeof left === 'object') guarded('close', () => left.handle?.close(), undefined)
+    publish()
+  }
+
+  function connect(patch: Partial<State>): Connection {
+    const mine: Connection = { handle: null, isRetrying: false }
+    enter(mine, patch)
+    return mine
+  }
+
+  function open(mine: Connection): void {
+    if (stage !== mine) return
+    const address = resolve(url)
+    if (address === null) {
+      enter('ended', IDLE)
+      return
+    }
+    if (address instanceof Error) {
+      handleFailure({ kind: 'invalid-url', message: `Bad URL: ${address.message}`, cause: address })
+      return
+    }
+    if (state.status === 'idle') change({ status: 'connecting' })
+    handleActivity()
+    try {
+      const request = { url: address, lastEventId: state.lastEventId, lastEventIdParam, withCredentials, wasOpen }
+      const handle = transport(request, sinkOf(mine))
+      if (stage !== mine) {
+        handle.close()
         return
       }
-      connection = made
-      for (const name of names) made.listen(name)
+      mine.handle = handle
+      for (const name of tracked) handle.listen(name)
+      for (const { event } of subscriptions) handle.listen(event)
+      if (typeof doneOn === 'string') handle.listen(doneOn)
+      if (idleTimeout > 0) handle.listen('ping')
     } catch (cause) {
-      if (mine === generation) lost({ kind: 'unsupported', message: 'The transport could not start.', cause })
+      if (stage === mine) handleFailure({ kind: 'unsupported', message: `Cannot open: ${String(cause)}`, cause })
     }
   }
 
-  function sinkOf(mine: number): TransportSink {
+  function sinkOf(mine: Connection): TransportSink {
     const ifCurrent =
       <Args extends unknown[]>(handle: (...args: Args) => void) =>
       (...args: Args): void => {
-        if (mine === generation) handle(...args)
+        if (stage === mine) handle(...args)
       }
     return {
-      open: ifCurrent(opened),
+      open: ifCurrent(() => handleOpen(mine)),
       message: ifCurrent((event) => {
-        activity()
-        receive(event)
+        handleActivity()
+        receive(mine, event)
       }),
-      retrying: ifCurrent(() => lost({ kind: 'network', message: 'The connection was lost.' }, true)),
-      end: ifCurrent((reason) => {
-        id = ''
-        close(reason, null)
-      }),
-      fail: ifCurrent((failure) => lost(failure)),
-      activity: ifCurrent(activity),
+      retrying: ifCurrent(() => handleFailure({ kind: 'network', message: 'Connection lost.' }, mine)),
+      end: ifCurrent((reason) => end(reason, null)),
+      fail: ifCurrent((failure) => handleFailure(failure)),
+      activity: ifCurrent(handleActivity),
       retry: ifCurrent((delay) => {
-        firstDelay = Math.max(delay, LEAST_DELAY)
+        serverRetry = Math.max(delay, MIN_SERVER_RETRY)
       }),
-      id: ifCurrent((value) => {
-        id = value
+      id: ifCurrent((id) => {
+        remember(id)
         commitSoon(mine)
       }),
     }
   }
 
-  function opened(): void {
-    rest()
-    activity()
-    if (now.attempt > 0)
-      stableTimer = setTimeout(() => {
+  function handleOpen(mine: Connection): void {
+    mine.isRetrying = false
+    wasOpen = true
+    handleActivity()
+    clearTimeout(stageTimer)
+    if (state.attempt > 0)
+      stageTimer = setTimeout(() => {
         ownAttempts = 0
         change({ attempt: 0 })
       }, stableAfter)
-    wasOpen = true
     change({ status: 'open', reason: null, error: null })
   }
 
-  /** The connection is over, unless the transport makes the next one by itself: we leave it to that, try again, or have failed. */
-  function lost(failure: ConnectionFailure, byTransport = false): void {
-    const mine = generation
-    const { kind, message, once = false, ...details } = failure
-    const error = new EventSourceError(kind, message, details)
-    const attempt = now.attempt + 1
-    const mayRetry = decide ? (): boolean | number => decide(error, attempt) : !once && mayPass(error)
-    const answer = retry !== false && (typeof mayRetry === 'function' ? guarded(mayRetry, false) : mayRetry)
-    if (mine !== generation) return
+  /** A connection failed: it is left to a transport that reconnects by itself, tried again after a delay, or given up. */
+  function handleFailure({ kind, message, once, ...details }: ConnectionFailure, retrying?: Connection): void {
+    const mine = stage
+    const error = new EventSourceError(kind, message, details) as ConnectionError
+    const attempt = state.attempt + 1
+    const isFinal = !retry || (once && !retry.decide)
+    const decision = !isFinal && guarded('retry.decide', () => decide(error, attempt), false)
+    if (stage !== mine) return
 
-    if (byTransport && answer === true) {
-      rest()
-      leftToTransport = true
-      commit()
-      if (mine === generation) change({ status: 'reconnecting', reason: kind, error, attempt })
+    if (retrying && decision === true) {
+      retrying.isRetrying = true
+      clearTimeout(stageTimer)
+      idleDeadline.clear()
+      change({ status: 'reconnecting', reason: kind, error, attempt })
       return
     }
-    if (!disconnect()) return
-    if (answer === false || ownAttempts >= max) {
-      change({ status: 'failed', reason: kind, error })
+    // A browser that says it is offline may be wrong, so there are attempts nevertheless. They do not count.
+    const { onLine = true } = navigator as Partial<Navigator>
+    if (decision === false || (onLine && ownAttempts >= maxAttempts)) {
+      enter('ended', { status: 'failed', reason: kind, error })
       return
     }
-    // Full jitter: clients that lost the same server do not come back to it in one moment.
-    const backoff = error.retryAfter ?? Math.random() * Math.min(cap, firstDelay * 2 ** Math.min(ownAttempts, 30))
-    // A browser that says it is offline may be wrong: that only lengthens the wait, and the event `online` ends it.
-    const delay = answer === true ? Math.max(backoff, navigator.onLine ? 0 : cap) : answer
+    const delay = decision === true ? backoff(error.retryAfter, onLine) : decision
+    if (onLine) ownAttempts++
     const retryAt = Date.now() + (Math.max(0, delay) || 0)
-    ownAttempts++
-    actAt(retryAt, retryNow)
-    change({ status: 'reconnecting', reason: kind, error, attempt, retryAt })
+    enter('waiting', { status: 'reconnecting', reason: kind, error, attempt, retryAt })
+  }
+
+  /**
+   * Milliseconds before the next attempt. Clients that lost the same server must not all return at once, so half of the delay is
+   * random. What the server asked for is the least, and the randomness comes on top.
+   */
+  function backoff(retryAfter: number | undefined, onLine: boolean): number {
+    const asked = retryAfter === undefined ? (serverRetry ?? 0) : Math.max(retryAfter, MIN_RETRY_AFTER)
+    const doubled = Math.min(maxDelay, (serverRetry ?? initialDelay) * 2 ** Math.min(ownAttempts, 30))
+    const longest = retryAfter === undefined ? doubled : 0
+    const least = Math.max(Math.min(asked, MAX_SERVER_DELAY), longest / 2)
+    return Math.max(least + Math.random() * (Math.max(longest, least * 1.2) - least), onLine ? 0 : maxDelay)
   }
 
   function retryNow(): void {
-    connect({ ...now, retryAt: null })
+    const mine = connect({})
+    queueMicrotask(() => open(mine))
   }
 
-  function close(reason: EventSourceReason, error: EventSourceError | null = now.error): void {
-    if (disconnect()) change({ status: 'closed', reason, error, attempt: 0, retryAt: null })
-  }
-
-  /** The done event came: to reconnect would be to start over. */
-  function finish(): void {
-    id = ''
-    close('finished')
-  }
-
-  // --- Time: timers stand still while a machine sleeps, and the clock does not. So it is the clock that is asked.
-
-  function actAt(at: number, act: () => void): void {
-    deadline = { at, since: Date.now(), act }
-    look()
-  }
-
-  function look(): void {
-    clearTimeout(tick)
-    if (!deadline) return
-    const time = Date.now()
-    // A clock that was set back would have us wait until it has caught up.
-    if (time < deadline.at && time >= deadline.since) tick = setTimeout(look, Math.min(deadline.at - time, TICK))
-    else {
-      const { act } = deadline
-      deadline = null
-      act()
-    }
-  }
-
-  /** Something was heard of the connection: the verdict on its silence is put off. */
-  function activity(): void {
-    if (idleTimeout <= 0) return
-    const at = Date.now() + idleTimeout
-    if (deadline) deadline.at = at
-    else actAt(at, () => lost({ kind: 'timeout', message: `Nothing came for ${idleTimeout} ms.` }))
-  }
-
-  /** The page is looked at again, came back from the history or from sleep, or the network is back. */
-  function wake({ type }: Event): void {
-    if (type === 'online' && isWaiting()) retryNow()
-    else look()
+  function end(reason: EventSourceReason, error = state.error): void {
+    // Over for good: to resume it would be to ask for what does not come, and a new stream starts from the beginning.
+    if (reason !== 'stopped') state.lastEventId = ''
+    enter('ended', { status: 'closed', reason, error, attempt: 0 })
   }
 
   function isWaiting(): boolean {
-    return now.retryAt !== null || leftToTransport
+    return stage === 'waiting' || (stage !== 'ended' && stage.isRetrying)
+  }
+
+  function handleActivity(): void {
+    isOverdue = false
+    if (idleTimeout > 0) idleDeadline.set(Date.now() + idleTimeout)
+  }
+
+  /** A page that slept or was frozen is handed only after it woke what has arrived meanwhile: a verdict that is late waits for that. */
+  function judgeSilence(late: number): void {
+    if (isOverdue || late < TICK) handleFailure({ kind: 'timeout', message: `No data for ${idleTimeout} ms.` })
+    else {
+      isOverdue = true
+      idleDeadline.set(Date.now() + TICK)
+    }
+  }
+
+  function onPageEvent({ type }: Event): void {
+    if (type === 'online' && isWaiting()) retryNow()
+    retryDeadline.check()
+    idleDeadline.check()
   }
 
   // --- What the page does
 
-  /** A new stream, with all attempts before it. */
-  function begin(): void {
+  /** The page wants a stream: it called `start`, and not `stop` since. Then this stops watching the URL. */
+  let unwatchUrl: (() => void) | undefined
+  /** The URL as last seen by the watcher, and that of the stream, to which the id belongs. */
+  let watchedUrl: string | Error | null = null
+  let streamUrl: string | Error | null | undefined
+  /** Its own, because `start` may be called in a scope that ends before the stream. */
+  const scope = effectScope(true)
+  let isDisposed = false
+  let startsItself = immediate
+  const callers = new WeakSet<EffectScope>()
+
+  function begin(openIn: (task: () => void) => void): void {
+    if (streamUrl !== undefined && streamUrl !== watchedUrl) state.lastEventId = ''
+    streamUrl = watchedUrl
     ownAttempts = 0
-    firstDelay = base
+    serverRetry = undefined
     wasOpen = false
-    connect(known === null ? IDLE : { ...IDLE, status: 'connecting' })
+    if (!keepContent && state.lastEventId === '') {
+      state.content = initialContent()
+      state.last = null
+    }
+    const hasFailed = state.status === 'failed'
+    const mine = connect(watchedUrl === null ? IDLE : { ...IDLE, status: 'connecting' })
+    // In a microtask: any number of starts and stops make one connection. In a task after a failure: a page that starts again
+    // whenever it has failed must not keep timers and events from running.
+    if (!hasFailed) openIn(() => open(mine))
+    else if (stage === mine) stageTimer = setTimeout(() => open(mine))
   }
 
   function start(): void {
-    if (disposed || !inBrowser) return
-    wanted = true
+    // A server that only renders pages has no location: nothing opens there.
+    if (isDisposed || typeof location === 'undefined') return
+    unwatchUrl ??= watchUrl()
     if (isWaiting()) retryNow()
-    else if (!isUnderWay()) begin()
+    else if (stage === 'ended') begin(queueMicrotask)
   }
 
   function stop(): void {
-    wanted = false
-    if (isUnderWay()) close('stopped')
-    // Also what is yet to begin.
-    else disconnect()
+    startsItself = false
+    unwatchUrl?.()
+    unwatchUrl = undefined
+    if (stage !== 'ended') end('stopped')
   }
 
-  function isUnderWay(): boolean {
-    return ['connecting', 'open', 'reconnecting'].includes(now.status)
+  function watchUrl(): (() => void) | undefined {
+    const read = (): string | Error | null => (watchedUrl = resolve(url))
+    // Looked at when the current task is done: a URL that has changed back by then has not changed.
+    const look = (): void => {
+      if (unwatchUrl && watchedUrl !== streamUrl) begin((task) => task())
+    }
+    return scope.run(() => watch(read, () => queueMicrotask(look), { flush: 'sync' }))
   }
 
   function clear(): void {
-    received = initialContent()
-    newest = null
-    id = ''
-    commit()
+    forgottenId = state.lastEventId
+    change({ content: initialContent(), last: null, lastEventId: '' })
   }
 
-  function on(event: string, handler: Handler): () => void {
-    const entry = { handler }
-    const entries = handlers.get(event) ?? new Set()
-    handlers.set(event, entries.add(entry))
-    names.add(event)
-    connection?.listen(event)
-    const off = (): void => void entries.delete(entry)
-    if (getCurrentScope()) onScopeDispose(off)
-    return off
+  function on(event: string, handler: Subscription['handler']): () => void {
+    const caller = getCurrentScope()
+    const subscription = { event, handler, scope: caller }
+    subscriptions.add(subscription)
+    if (caller && !callers.has(caller)) unsubscribeWith(caller)
+    if (typeof stage === 'object') stage.handle?.listen(event)
+    return () => {
+      subscriptions.delete(subscription)
+    }
   }
 
-  function urlChanged(): void {
-    id = ''
-    if (wanted) begin()
-    else commit()
+  /** One cleanup for each scope, however often `on` is called in it. */
+  function unsubscribeWith(caller: EffectScope): void {
+    callers.add(caller)
+    onScopeDispose(() => {
+      for (const one of subscriptions) if (one.scope === caller) subscriptions.delete(one)
+    })
   }
 
-  if (inBrowser) {
-    // At once, because what the old stream still sends is no longer wanted.
-    watch(() => (known = currentUrl()), urlChanged, { flush: 'sync' })
-    for (const type of WAKING) addEventListener(type, wake)
-  }
   if (getCurrentScope())
     onScopeDispose(() => {
-      disposed = true
+      isDisposed = true
       stop()
-      for (const entries of handlers.values()) entries.clear()
-      if (inBrowser) for (const type of WAKING) removeEventListener(type, wake)
+      subscriptions.clear()
     })
   if (immediate) {
-    // After the first render, which on a page that a server rendered has to find what the server rendered: `idle`.
-    const mine = generation
-    queueMicrotask(() => {
-      if (mine === generation) start()
-    })
+    const autoStart = (): void => {
+      if (startsItself) start()
+    }
+    // Hydration must find what the server rendered, which is `idle`.
+    if (getCurrentInstance()) onMounted(autoStart)
+    else queueMicrotask(autoStart)
+  }
+
+  return { ...Object.fromEntries(refs), start, stop, clear, on } as UntypedReturn
+}
+
+/** The URL as a transport needs it; null if there is none; or why it cannot be used. */
+function resolve(url: MaybeRefOrGetter<string | URL | null | undefined>): string | Error | null {
+  try {
+    const text = toValue(url)?.toString()
+    if (!text) return null
+    // A worker has no document.
+    const { href, protocol } = new URL(text, typeof document === 'undefined' ? location.href : document.baseURI)
+    return /^https?:$/.test(protocol) ? href : new Error(`"${text}" is not an http(s) URL.`)
+  } catch (cause) {
+    return cause instanceof Error ? cause : new Error(String(cause))
+  }
+}
+
+/** What may pass by itself: lost connections, unknown reasons, and servers that are busy or broken. */
+function mayPass({ kind, status = 0 }: ConnectionError): boolean {
+  if (kind === 'http') return status >= 500 || [408, 425, 429].includes(status)
+  return ['network', 'refused', 'timeout', 'request'].includes(kind)
+}
+
+/** The last `limit` characters, without half of a surrogate pair. */
+function newestOf(text: string, limit: number): string {
+  return text.length > limit ? text.slice(text.length - limit).replace(/^[\udc00-\udfff]/, '') : text
+}
+
+interface Deadline {
+  /** Epoch milliseconds. */
+  set: (at: number) => void
+  clear: () => void
+  check: () => void
+}
+
+/**
+ * Calls `act` at a time of the clock, and says how many milliseconds late. Timers stand still while a machine sleeps; the clock
+ * does not, so it is read every second.
+ */
+function createDeadline(act: (late: number) => void): Deadline {
+  let at = 0
+  let setAt = 0
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  function check(): void {
+    clearTimeout(timer)
+    const now = Date.now()
+    // A clock that was set back would have us wait until it has caught up.
+    if (now < at && now >= setAt) timer = setTimeout(check, Math.min(at - now, TICK))
+    else if (at) {
+      const late = Math.abs(now - at)
+      at = 0
+      act(late)
+    }
   }
 
   return {
-    content,
-    last,
-    status: part('status'),
-    reason: part('reason'),
-    error: part('error'),
-    attempt: part('attempt'),
-    retryAt: part('retryAt'),
-    lastEventId,
-    start,
-    stop,
-    clear,
-    on: on as UseEventSourceReturn<unknown, Record<string, unknown>, Record<string, unknown>>['on'],
+    set(time) {
+      // Every event puts it off: the timer that runs already finds the new time.
+      const isPutOff = at > 0 && time >= at
+      at = time
+      setAt = Date.now()
+      if (!isPutOff) timer = setTimeout(check)
+    },
+    clear() {
+      clearTimeout(timer)
+      at = 0
+    },
+    check,
   }
 }
 
-/** What tells that time may have passed unnoticed, or that the network is back. All of them reach the window. */
-const WAKING = ['online', 'pageshow', 'focus', 'visibilitychange', 'resume'] as const
-
-/** The URL as a transport needs it, or why it cannot be one. */
-function absoluteUrl(address: string | Error): string | Error {
-  if (address instanceof Error) return address
-  try {
-    const { href, protocol } = new URL(address, document.baseURI)
-    return /^https?:$/.test(protocol) ? href : new Error(`"${address}" is not an http(s) URL.`)
-  } catch (cause) {
-    return cause as Error
+/** Calls back with the next animation frame, or after FRAME_TIMEOUT where there is none. Returns a function that cancels it. */
+function onNextFrame(callback: () => void): () => void {
+  const timer = setTimeout(callback, FRAME_TIMEOUT)
+  // Some kinds of workers have no frames.
+  const frame = typeof requestAnimationFrame === 'function' ? requestAnimationFrame(callback) : null
+  return () => {
+    clearTimeout(timer)
+    if (frame !== null) cancelAnimationFrame(frame)
   }
 }
 
-/** What may pass by itself: lost connections, refusals whose cause is hidden, and servers that are busy or broken. */
-function mayPass({ kind, status = 0 }: EventSourceError): boolean {
-  if (kind === 'http') return status >= 500 || [408, 425, 429].includes(status)
-  return kind === 'network' || kind === 'refused' || kind === 'timeout'
-}
-
-/** The last `limit` characters, and no half of a surrogate pair. */
-function newestOf(text: string, limit: number): string {
-  const start = text.length - limit
-  if (start <= 0) return text
-  const low = text.charCodeAt(start)
-  return text.slice(low >= 0xdc00 && low <= 0xdfff ? start + 1 : start)
+/** As the browser reports what nobody caught: to the console, `window.onerror` and whatever collects errors there. */
+function reportUncaught(cause: unknown): void {
+  if (typeof reportError === 'function') reportError(cause)
+  else
+    setTimeout(() => {
+      throw cause
+    })
 }

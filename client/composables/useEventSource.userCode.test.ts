@@ -1,6 +1,6 @@
 /** Callbacks, watchers and getters of the page may do anything, at any moment: what the page last said is what holds. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { effectScope, nextTick, ref, watch, watchEffect, type EffectScope } from 'vue'
+import { effectScope, isRef, nextTick, ref, watch, watchEffect, type EffectScope } from 'vue'
 import { ScriptedTransport } from './scriptedTransport'
 import { useEventSource, type Transport } from './useEventSource'
 
@@ -23,6 +23,7 @@ async function opened<T extends { start: () => void }>(create: () => T): Promise
 
 beforeEach(() => {
   vi.useFakeTimers()
+  vi.stubGlobal('reportError', vi.fn())
   vi.spyOn(Math, 'random').mockReturnValue(1)
   script = new ScriptedTransport()
   transport = script.transport
@@ -35,6 +36,7 @@ afterEach(() => {
   expect(vi.getTimerCount()).toBe(0)
   vi.useRealTimers()
   vi.restoreAllMocks()
+  vi.unstubAllGlobals()
 })
 
 describe('stop, called while an event is taken in, loses nothing of it', () => {
@@ -129,7 +131,7 @@ describe('an effect that calls start', () => {
   })
 
   it('keeps the wait before the next attempt, and a failure', async () => {
-    const stream = scope.run(() => useEventSource('/sse', { transport, retry: { max: 1 } }))
+    const stream = scope.run(() => useEventSource('/sse', { transport, retry: { maxAttempts: 1 } }))
     scope.run(() => watchEffect(() => stream?.start()))
     await Promise.resolve()
     script.refuse()
@@ -269,13 +271,72 @@ describe('handlers', () => {
     expect(heard).toEqual([])
   })
 
-  it('that are async may reject: it goes to error', async () => {
+  it.each([
+    ['promises', (cause: Error) => Promise.reject(cause)],
+    ['thenables', (cause: Error) => ({ then: (_: unknown, reject: (cause: Error) => void) => reject(cause) })],
+  ])('that return %s may reject: it goes to error, and is reported', async (_kind, reject) => {
     const stream = await opened(() => useEventSource('/sse', { transport }))
     const cause = new Error('mine')
-    stream.on('message', () => Promise.reject(cause))
+    stream.on('message', () => reject(cause))
     script.say('a')
-    await vi.advanceTimersByTimeAsync(0)
+    await vi.advanceTimersByTimeAsync(250)
     expect(stream.error.value).toMatchObject({ kind: 'handler', cause })
+    expect(reportError).toHaveBeenCalledExactlyOnceWith(cause)
+  })
+
+  it('that throw are reported even when a connection has opened since', async () => {
+    const stream = await opened(() => useEventSource('/sse', { transport }))
+    stream.on('message', () => {
+      throw new Error('mine')
+    })
+    script.say('a')
+    script.newest.sink.open()
+    expect(stream.error.value).toBeNull()
+    expect(reportError).toHaveBeenCalledOnce()
+  })
+})
+
+describe('errors of a thousand events in one task', () => {
+  it('reach the page once a frame, and wake only those who read them', async () => {
+    const bad = (): never => {
+      throw new Error('bad')
+    }
+    const stream = await opened(() => useEventSource('/sse', { transport, decode: { message: bad } }))
+    let errors = 0
+    let statuses = 0
+    scope.run(() => {
+      watch(stream.error, () => errors++, { flush: 'sync' })
+      watchEffect(() => [stream.status.value, statuses++], { flush: 'sync' })
+    })
+    for (let n = 0; n < 1_000; n++) script.say(String(n))
+    vi.advanceTimersByTime(250)
+    expect([errors, statuses]).toEqual([1, 1])
+    expect(stream.error.value?.event?.data).toBe('999')
+  })
+})
+
+describe('a page that starts again whenever the stream has failed', () => {
+  it('keeps its timers and events, though every attempt fails at once', async () => {
+    const stream = scope.run(() => useEventSource('http://[', { transport }))
+    if (!stream) throw new Error('The scope is over.')
+    let failures = 0
+    scope.run(() =>
+      watch(
+        stream.status,
+        (status) => {
+          if (status === 'failed' && ++failures < 1_000) stream.start()
+        },
+        { flush: 'sync' },
+      ),
+    )
+    stream.start()
+    let ticks = 0
+    const timer = setInterval(() => ticks++, 1)
+    await vi.advanceTimersByTimeAsync(20)
+    clearInterval(timer)
+    expect(ticks).toBe(20)
+    expect(failures).toBeLessThan(1_000)
+    stream.stop()
   })
 })
 
@@ -303,7 +364,7 @@ describe('a URL getter', () => {
     await Promise.resolve()
     expect([stream.status.value, urls()]).toEqual(['failed', []])
     user.value = { name: 'b' }
-    await Promise.resolve()
+    await vi.advanceTimersByTimeAsync(0)
     expect([stream.status.value, urls()]).toEqual(['connecting', ['/b']])
   })
 
@@ -350,9 +411,26 @@ describe('a transport that throws', () => {
 describe('what is returned', () => {
   it('can be written to without an error and without effect, as Pinia does to the refs of a store', async () => {
     const stream = await opened(() => useEventSource('/sse', { transport }))
-    const { status } = stream as unknown as { status: { value: string } }
-    status.value = 'idle'
-    expect(stream.status.value).toBe('open')
+    for (const ref of Object.values(stream) as { value?: unknown }[]) if (isRef(ref)) ref.value = {}
+    script.say('a', '1')
+    vi.advanceTimersByTime(250)
+    expect([stream.status.value, stream.error.value, stream.content.value]).toEqual(['open', null, 'a'])
+    expect(stream.last.value).toEqual({ event: 'message', data: 'a', id: '1' })
+  })
+
+  it('keeps content that is a Map, whatever a store writes to it', async () => {
+    const stream = await opened(() =>
+      useEventSource('/sse', {
+        transport,
+        initial: () => new Map<string, string>(),
+        reduce: (all, { data, id }) => all.set(id, data),
+      }),
+    )
+    const { content } = stream as unknown as { content: { value: object } }
+    content.value = {}
+    script.say('a', '1')
+    vi.advanceTimersByTime(250)
+    expect([...stream.content.value]).toEqual([['1', 'a']])
   })
 
   it('tells the truth after the end of its scope, to those who kept it', async () => {

@@ -3,13 +3,14 @@ import type { EventSourceReason } from '../composables/useEventSource'
 const reason: Record<EventSourceReason, string> = {
   stopped: 'Stopped by you',
   finished: 'Finished by the server',
-  'no-content': 'The server has nothing more',
+  'no-content': 'No more data (204)',
   ended: 'Ended by the server',
   network: 'connection lost',
   refused: 'refused by the server',
   http: 'refused by the server',
   'content-type': 'the server sent no event stream',
-  timeout: 'the server fell silent',
+  timeout: 'no data for too long',
+  request: 'the request could not be prepared',
   'invalid-url': 'the address is not valid',
   unsupported: 'not supported by this browser',
 }
@@ -36,13 +37,13 @@ export const en = {
   },
   reason,
   trouble: {
-    offline: 'This device is offline. The stream goes on where it was as soon as the network is back.',
+    offline: 'This device is offline. As soon as the network is back, the stream resumes where it left off.',
     network:
-      'The server does not answer: it was stopped, is being restarted, or something between is broken. The stream goes on where it was as soon as it is back.',
+      'The server does not answer: it was stopped, is restarting, or a proxy or network in between has failed. As soon as it is back, the stream resumes where it left off.',
     refused:
-      'The server answered, but not with a stream. EventSource hides why: it may have as many streams as it allows (503), or no stream at this address (404). The fetch transport would tell.',
+      'The server answered, but not with a stream. EventSource hides why, and asking again was not possible without risking events. Use the fetch transport to see why.',
     http: 'The server answered with status {status}. {message}',
-    timeout: 'The server has been silent for too long, so the connection counts as dead and is made anew.',
+    timeout: 'Nothing has arrived for too long, so the connection counts as dead and is replaced.',
   },
   follow: {
     below: '{lines} more below',
@@ -189,7 +190,7 @@ export const en = {
     },
     errors: {
       row: 'HTTP errors',
-      native: 'not told apart: refused',
+      native: 'asked for once, by fetch: the status',
       fetch: 'status, headers, start of the body',
       shared: 'as the one inside',
     },

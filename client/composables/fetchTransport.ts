@@ -1,36 +1,46 @@
 /**
- * fetchTransport 1.0.0: headers, POST and HTTP errors for useEventSource.
+ * fetchTransport 2.0.0: headers, POST and HTTP errors for useEventSource.
  *
- * Copy it beside useEventSource.ts; it needs `npm i eventsource-parser@4`: version 3 does not tell of ids without data. From the
- * vue-sse project, client/composables/fetchTransport.ts. MIT licence: keep this header.
+ * Copy it beside useEventSource.ts; it needs `npm i eventsource-parser@4` (version 3 does not report ids without data). From the
+ * project vue-event-stream, client/composables/fetchTransport.ts; CHANGELOG.md there says what changed between versions. MIT
+ * licence: keep this header.
  *
  *     const transport = fetchTransport({ headers: async () => ({ Authorization: `Bearer ${await freshToken()}` }) })
  *     const { content } = useEventSource('/sse', { transport })
  *
- * The sections named below are those of the HTML standard: https://html.spec.whatwg.org/multipage/server-sent-events.html
+ * Sections are those of the HTML standard: https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 import { createParser } from 'eventsource-parser'
-import type { Transport, TransportConnection, TransportRequest, TransportSink } from './useEventSource'
+import type {
+  ConnectionFailure,
+  Transport,
+  TransportConnection,
+  TransportRequest,
+  TransportSink,
+} from './useEventSource'
 
 export interface FetchTransportOptions {
-  /** A request with another method than GET is made once: only `retry.decide` can have it repeated. @default 'GET' */
-  method?: string
-  /** A function is asked again for every attempt: the place for fresh tokens. */
-  headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>)
-  /** A function is asked again for every attempt. */
-  body?: BodyInit | null | (() => BodyInit | null | Promise<BodyInit | null>)
-  /** What makes the request. @default the global fetch */
-  fetch?: (input: string, init: RequestInit) => Promise<Response>
+  /** Any other method than GET may change something: it is repeated only if `retry.decide` says so. @default 'GET' */
+  method?: string | undefined
+  /** A function is called for every attempt: the place for fresh tokens. */
+  headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
+  /** A function is called for every attempt. */
+  body?: BodyInit | null | (() => BodyInit | null | Promise<BodyInit | null>) | undefined
+  /** Makes the request. @default the global fetch */
+  fetch?: ((input: string, init: RequestInit) => Promise<Response>) | undefined
   /**
-   * What it means when the server ends the response without a word: `reconnect`, as in the standard, or `close`, for servers that
-   * end when they have sent everything. @default 'reconnect'
+   * What the end of the response means: `reconnect`, as in the standard, or `close`, for servers that end the response once they
+   * have sent everything. @default 'reconnect' for GET, 'close' for all other methods
    */
-  eof?: 'reconnect' | 'close'
+  eof?: 'reconnect' | 'close' | undefined
 }
 
-/** Characters of the body that an error carries, and milliseconds that they may take to arrive. */
+/** Characters of the body that an error carries, and the milliseconds they may take to arrive. */
 const BODY_START = 2_000
 const BODY_TIMEOUT = 1_000
+
+/** Characters of one event, or of a line without an end. A server that sends more would fill the memory of the page. */
+const MAX_EVENT = 2 ** 26
 
 /** A transport over `fetch`: it can send headers and a body, and sees the status of the response. */
 export function fetchTransport(options: FetchTransportOptions = {}): Transport {
@@ -48,49 +58,57 @@ async function stream(
   options: FetchTransportOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { method = 'GET', eof = 'reconnect' } = options
-  const once = method.toUpperCase() !== 'GET'
+  const { method = 'GET', eof = isGet(method) ? 'reconnect' : 'close' } = options
+  const once = !isGet(method)
 
+  let init: RequestInit
   try {
-    const init = await requestInit(request, options, method, signal)
+    init = await requestInit(request, options, method, signal)
+  } catch (cause) {
+    // Nothing was sent, so even a POST may be tried again.
+    sink.fail({ kind: 'request', message: `The request could not be prepared: ${String(cause)}`, cause })
+    return
+  }
+
+  let reader: Reader | undefined
+  try {
     if (signal.aborted) return
     const response = await (options.fetch ?? fetch)(request.url, init)
-    // A fetch of the caller's may not know the signal.
-    signal.addEventListener('abort', () => void response.body?.cancel().catch(() => undefined))
-    signal.throwIfAborted()
+    reader = response.body?.getReader()
+    // A `fetch` of the caller's may not pass the signal on: then this is what closes the connection.
+    whenAborted(signal, () => void reader?.cancel().catch(() => undefined))
 
     if (response.status === 204) {
       sink.end('no-content')
       return
     }
-    const type = response.headers.get('Content-Type') ?? ''
-    // Parameters of the type are ignored, also the charset: an event stream is always UTF-8 (section 9.2.3).
-    const isStream = type.split(';')[0]?.trim().toLowerCase() === 'text/event-stream'
-    if (response.status !== 200 || !isStream) {
-      const { status, headers } = response
-      const body = await bodyStart(response)
-      sink.fail({
-        ...(status === 200
-          ? { kind: 'content-type', message: `The server sent "${type}" and no event stream.` }
-          : { kind: 'http', message: `The server answered ${status}.` }),
-        status,
-        headers,
-        body,
-        retryAfter: retryAfter(headers),
-        once,
-      })
+    const failure = failureOf(response)
+    if (failure) {
+      sink.fail({ ...failure, body: await bodyStart(reader), once })
       return
     }
-
     sink.open()
-    await read(response, request, sink, signal)
-    // What has not been ended by an empty line is dropped, and its id with it (section 9.2.6).
+    await read(reader, request, sink)
+    // A block without an empty line at its end is dropped, and so is its id (section 9.2.6).
     if (eof === 'close') sink.end('ended')
     else sink.fail({ kind: 'network', message: 'The server ended the response.', once })
   } catch (cause) {
-    // A refused connection, an unknown host and a cross-origin answer without permission are one TypeError.
-    if (!signal.aborted) sink.fail({ kind: 'network', message: 'The connection failed.', cause, once })
+    // A refused connection, an unknown host and a cross-origin response without permission are the same TypeError.
+    sink.fail({ kind: 'network', message: `The connection failed: ${String(cause)}`, cause, once })
+  } finally {
+    void reader?.cancel().catch(() => undefined)
   }
+}
+
+type Reader = ReadableStreamDefaultReader<Uint8Array>
+
+function isGet(method: string): boolean {
+  return method.toUpperCase() === 'GET'
+}
+
+function whenAborted(signal: AbortSignal, callback: () => void): void {
+  if (signal.aborted) callback()
+  else signal.addEventListener('abort', callback)
 }
 
 async function requestInit(
@@ -101,70 +119,97 @@ async function requestInit(
 ): Promise<RequestInit> {
   const all = new Headers(typeof headers === 'function' ? await headers() : headers)
   if (!all.has('Accept')) all.set('Accept', 'text/event-stream')
-  // A header takes bytes, one a character: the id's are those of its UTF-8.
-  if (lastEventId) all.set('Last-Event-ID', String.fromCharCode(...new TextEncoder().encode(lastEventId)))
+  if (lastEventId) all.set('Last-Event-ID', bytesAsText(lastEventId))
+  const content = (typeof body === 'function' ? await body() : body) ?? null
   return {
     method,
     headers: all,
-    body: (typeof body === 'function' ? await body() : body) ?? null,
+    body: content,
+    // A body that is a stream is refused without it.
+    ...(content instanceof ReadableStream && { duplex: 'half' }),
     credentials: withCredentials ? 'include' : 'same-origin',
-    // Sends Cache-Control: no-cache, which as a header of ours would need a CORS preflight.
+    // Sends `Cache-Control: no-cache`, which as a header of ours would need a CORS preflight.
     cache: 'no-store',
     signal,
   }
 }
 
-/** Reads to the end of the body, one chunk at a time: the next is asked for when the last has been handed on. */
-async function read(
-  { body }: Response,
-  { lastEventId }: TransportRequest,
-  sink: TransportSink,
-  signal: AbortSignal,
-): Promise<void> {
+/** Reads to the end of the body, chunk by chunk: the next one is asked for once the last has been handed on. */
+async function read(reader: Reader | undefined, { lastEventId }: TransportRequest, sink: TransportSink): Promise<void> {
   let id = lastEventId
+  let hasIdAlone = false
+  // An id counts with its event. Reported before it, a page that stops right then would resume after an event it never got.
+  const reportIdAlone = (): void => {
+    if (hasIdAlone) sink.id(id)
+    hasIdAlone = false
+  }
   const parser = createParser({
-    // Called at the empty line that ends a block, before its event (section 9.2.6).
+    maxBufferSize: MAX_EVENT,
+    // Called at the empty line that ends a block, before its event if it has one (section 9.2.6).
     onId: (value) => {
+      reportIdAlone()
       id = value
-      sink.id(id)
+      hasIdAlone = true
     },
-    onEvent: ({ event = 'message', data }) => sink.message({ event, data, id }),
+    onEvent: ({ event = 'message', data }) => {
+      hasIdAlone = false
+      sink.message({ event, data, id })
+    },
     onRetry: (delay) => sink.retry(delay),
   })
   // The parser strips one byte order mark. A decoder that strips one too would make it two.
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-  const reader = body?.getReader()
   for (let chunk = await reader?.read(); chunk && !chunk.done; chunk = await reader?.read()) {
     // Comments have no event, but show that the connection is alive.
     sink.activity()
     parser.feed(decoder.decode(chunk.value, { stream: true }))
-    if (signal.aborted) await reader?.cancel()
+    reportIdAlone()
   }
 }
 
-/** What an error page begins with. One that does not end must not keep the error from being told. */
-async function bodyStart({ body }: Response): Promise<string> {
-  const reader = body?.getReader()
+/** What is wrong with a response, or null if it is an event stream (section 9.2.3). */
+function failureOf({ status, headers }: Response): ConnectionFailure | null {
+  if (status !== 200)
+    return {
+      kind: 'http',
+      message: `The server answered ${status}.`,
+      status,
+      headers,
+      retryAfter: retryAfterOf(headers),
+    }
+  // A repeated header is joined by commas. Parameters are ignored, even the charset: an event stream is always UTF-8.
+  const type = headers.get('Content-Type') ?? ''
+  if (/^text\/event-stream\s*(;|,|$)/i.test(type)) return null
+  const message = `The server sent "${type}" instead of an event stream.`
+  return { kind: 'content-type', message, status, headers }
+}
+
+/** `Retry-After` in milliseconds: a whole number of seconds, or a date. Anything else is ignored. */
+function retryAfterOf(headers: Headers): number | undefined {
+  const value = headers.get('Retry-After') ?? ''
+  const delay = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now()
+  return delay >= 0 ? delay : undefined
+}
+
+/** UTF-8 as a string of one character per byte, which is what a header takes. */
+function bytesAsText(text: string): string {
+  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join('')
+}
+
+/** The beginning of an error page. One that does not end must not hold the error back. */
+async function bodyStart(reader: Reader | undefined): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''
-  const timer = setTimeout(() => void reader?.cancel(), BODY_TIMEOUT)
+  const timer = setTimeout(() => void reader?.cancel().catch(() => undefined), BODY_TIMEOUT)
   try {
     for (let chunk = await reader?.read(); chunk && !chunk.done; chunk = await reader?.read()) {
       text += decoder.decode(chunk.value, { stream: true })
       if (text.length >= BODY_START) break
     }
   } catch {
-    // Less of it, then.
+    // What has arrived will do.
+  } finally {
+    clearTimeout(timer)
   }
-  clearTimeout(timer)
-  void reader?.cancel().catch(() => undefined)
   return text.slice(0, BODY_START)
-}
-
-/** `Retry-After` in milliseconds: it is a number of seconds or a date. */
-function retryAfter(headers: Headers): number | undefined {
-  const value = headers.get('Retry-After')
-  if (value === null) return undefined
-  const delay = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now()
-  return Number.isNaN(delay) ? undefined : Math.max(0, delay)
 }

@@ -50,7 +50,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
           else res.writeHead(200, { 'Content-Type': 'text/event-stream' }).end(Buffer.from(blocks))
           req.resume()
         })
-        await listen(page, site, '/sse', { names: ['message', 'tick'], retry: { base: 10 } })
+        await listen(page, site, '/sse', { names: ['message', 'tick'], retry: { initialDelay: 10 } })
         // The browser's own delay is seconds long; what has been heard by then does not change any more.
         await expect.poll(() => heard(page)).toEqual(expected)
       })
@@ -91,7 +91,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
         site,
       }) => {
         numbers(site, 20, how)
-        await listen(page, site, '/numbers', { retry: { base: 10, max: 20 } })
+        await listen(page, site, '/numbers', { retry: { initialDelay: 10, maxAttempts: 20 } })
         await status(page).toBe('closed')
         expect(await content(page)).toBe(Array.from({ length: 20 }, (_, n) => `${n + 1},`).join(''))
         const seen = await statuses(page)
@@ -113,7 +113,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
         if (ids.length > 1 && id === '1') stream(res, 'id: 2\ndata: b\n\nevent: close\ndata:\n\n')
         else stream(res, `${rest}id: 2\ndata: b\n`).socket?.end()
       })
-      await listen(page, site, '/sse', { retry: { base: 10, max: 100 } })
+      await listen(page, site, '/sse', { retry: { initialDelay: 10, maxAttempts: 100 } })
       await status(page).toBe('closed')
       expect(await content(page)).toBe('ab')
       expect(new Set(ids)).toEqual(new Set([undefined, '1']))
@@ -124,7 +124,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
         if (site.to('/sse').length > 1) stream(res, 'event: close\ndata:\n\n')
         else stream(res, 'id: é连😀 &=\ndata: a\n\n').end()
       })
-      await listen(page, site, '/sse', { retry: { base: 10 } })
+      await listen(page, site, '/sse', { retry: { initialDelay: 10 } })
       await status(page).toBe('closed')
       const bytes = Buffer.from(String(site.to('/sse')[1]?.headers['last-event-id']), 'latin1')
       expect(bytes.toString()).toBe('é连😀 &=')
@@ -132,7 +132,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
 
     test('a server that restarts is reconnected to, and the attempts are counted', async ({ page, site }) => {
       site.route('/sse', (_req, res) => stream(res, `id: ${site.to('/sse').length}\ndata: hello\n\n`))
-      await listen(page, site, '/sse', { retry: { cap: 100, max: 1_000 } })
+      await listen(page, site, '/sse', { retry: { maxDelay: 100, maxAttempts: 1_000 } })
       await status(page).toBe('open')
       await expect.poll(() => events(page)).toHaveLength(1)
       await site.stop()
@@ -253,7 +253,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
         if (site.to('/sse').length > 1) stream(res, 'id: 2\ndata: b\n\nevent: close\ndata:\n\n')
         else stream(res, 'id: 1\ndata: a\n\n')
       })
-      await listen(page, site, '/sse', { idleTimeout: 1_000, retry: { base: 10 } })
+      await listen(page, site, '/sse', { idleTimeout: 1_000, retry: { initialDelay: 10 } })
       await status(page).toBe('closed')
       expect(await statuses(page)).toContain('reconnecting timeout')
       expect(await content(page)).toBe('ab')

@@ -29,7 +29,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
         window.listen('/numbers', ['message', 'stream-reset', 'close'], {
           kind: transport,
           idleTimeout: 1_000,
-          retry: { base: 10, cap: 50, max: Infinity },
+          retry: { initialDelay: 10, maxDelay: 50, maxAttempts: Infinity },
         }),
       kind,
     )

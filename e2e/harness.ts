@@ -14,13 +14,13 @@ import {
 } from '../client/composables/useEventSource'
 
 /** Options that can be sent to the page. */
-export interface HarnessOptions extends EventSourceOptions<Record<never, never>, string, 'close'> {
+export interface HarnessOptions extends Omit<EventSourceOptions<Record<never, never>, string>, 'decode'> {
   /** The transport. @default 'native' */
   kind?: 'native' | 'fetch' | 'shared' | 'shared-fetch'
   /** Of the shared transports. */
   scope?: string
   /** Of the fetch transport. */
-  fetch?: Pick<FetchTransportOptions, 'method' | 'body' | 'eof' | 'headers'>
+  fetch?: FetchTransportOptions
 }
 
 interface Harness {
@@ -41,6 +41,8 @@ declare global {
   interface Window {
     harness: Harness
     listen: (url: string | null, names: string[], options: HarnessOptions) => void
+    /** Calls back with each id as soon as the ref has it. */
+    watchId: (callback: (id: string) => void) => void
   }
 }
 
@@ -71,4 +73,8 @@ window.listen = (address, names, options) => {
     watch(stream.content, () => harness.commits++, { flush: 'sync' })
     stream.start()
   })
+}
+
+window.watchId = (callback) => {
+  watch(window.harness.stream.lastEventId, callback, { flush: 'sync' })
 }

@@ -1,23 +1,126 @@
 /** Truth: what the composable says with the browser's own EventSource, against servers that behave and that do not. */
 import { expect, stream, test } from './fixture'
-import { events, listen, reason, status, statuses } from './listen'
+import { content, events, listen, reason, status, statuses } from './listen'
 
-const REFUSALS: [string, number, Record<string, string>][] = [
-  ['204', 204, {}],
-  ['404', 404, {}],
-  ['503', 503, {}],
-  ['a wrong content type', 200, { 'Content-Type': 'text/html' }],
+const FINAL: [string, number, Record<string, string>, string][] = [
+  ['404', 404, {}, 'http'],
+  ['401', 401, {}, 'http'],
+  ['a wrong content type', 200, { 'Content-Type': 'text/html' }, 'content-type'],
 ]
-for (const [name, code, headers] of REFUSALS) {
-  test(`${name} is refused: it is tried again, by us, and then has failed`, async ({ page, site }) => {
+for (const [name, code, headers, kind] of FINAL) {
+  test(`${name} fails at once, and says so: it is asked for once more, by fetch`, async ({ page, site }) => {
     site.route('/sse', (_req, res) => res.writeHead(code, headers).end())
-    await listen(page, site, '/sse', { retry: { base: 10, max: 2 } })
+    await listen(page, site, '/sse')
     await status(page).toBe('failed')
-    expect(await statuses(page)).toEqual(['connecting', 'reconnecting refused', 'failed refused'])
-    expect(await page.evaluate(() => window.harness.stream.error.value?.kind)).toBe('refused')
-    expect(site.to('/sse')).toHaveLength(3)
+    expect(await statuses(page)).toEqual(['connecting', `failed ${kind}`])
+    expect(await page.evaluate(() => window.harness.stream.error.value?.status)).toBe(code)
+    expect(site.to('/sse')).toHaveLength(2)
+    expect(site.to('/sse').map(({ headers }) => headers.accept)).toEqual(['text/event-stream', 'text/event-stream'])
   })
 }
+
+test('204 is the end, and no error', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => res.writeHead(204).end())
+  await listen(page, site, '/sse')
+  await status(page).toBe('closed')
+  expect(await statuses(page)).toEqual(['connecting', 'closed no-content'])
+})
+
+test('503 is retried after its Retry-After', async ({ page, site }) => {
+  site.route('/sse', (_req, res) => res.writeHead(503, { 'Retry-After': '3600' }).end())
+  await listen(page, site, '/sse')
+  await status(page).toBe('reconnecting')
+  expect(await reason(page)).toBe('http')
+  const wait = await page.evaluate(() => (window.harness.stream.retryAt.value ?? 0) - Date.now())
+  expect(wait).toBeGreaterThan(3_590_000)
+})
+
+test('a stream that has finished unseen ends with the 204, and never starts from the beginning', async ({
+  page,
+  site,
+}) => {
+  site.route('/sse', (req, res) => {
+    const id = req.headers['last-event-id'] ?? new URL(req.url ?? '', site.url).searchParams.get('lastEventId')
+    if (id) res.writeHead(204).end()
+    else stream(res, 'id: 1\ndata: a\n\n').end()
+  })
+  await listen(page, site, '/sse')
+  await status(page).toBe('closed')
+  expect(await reason(page)).toBe('no-content')
+  expect(await content(page)).toBe('a')
+  expect(site.to('/sse').map(({ headers }) => headers['last-event-id'])).toEqual([undefined, '1', '1'])
+})
+
+test('no queued event is lost to the question why, though its answer carries them', async ({ page, site }) => {
+  let busy = true
+  site.route('/sse', (req, res) => {
+    const after = req.headers['last-event-id'] ?? new URL(req.url ?? '', site.url).searchParams.get('lastEventId')
+    const requests = site.to('/sse').length
+    if (after === null) stream(res, 'id: 1\ndata: 1,\n\n').end()
+    // The browser's own reconnect is refused; what fetch asks is answered with the queue.
+    else if (busy && requests === 2) res.writeHead(503).end(() => (busy = false))
+    else
+      stream(
+        res,
+        [2, 3, 4]
+          .filter((n) => n > Number(after))
+          .map((n) => `id: ${n}\ndata: ${n},\n\n`)
+          .join(''),
+      )
+  })
+  await listen(page, site, '/sse', { retry: { initialDelay: 10 } })
+  await expect.poll(() => content(page)).toBe('1,2,3,4,')
+  expect(await events(page)).toHaveLength(4)
+  expect(site.to('/sse')).toHaveLength(4)
+})
+
+test('nothing is asked of a stream without ids that has been open: the answer could cost events', async ({
+  page,
+  site,
+}) => {
+  site.route('/sse', (_req, res) => {
+    if (site.to('/sse').length === 1) stream(res, 'data: a\n\n').end()
+    else res.writeHead(404).end()
+  })
+  await listen(page, site, '/sse', { retry: { initialDelay: 60_000 } })
+  await expect.poll(() => reason(page)).toBe('refused')
+  expect(await page.evaluate(() => window.harness.stream.status.value)).toBe('reconnecting')
+  expect(site.to('/sse')).toHaveLength(2)
+})
+
+for (const allowed of [true, false]) {
+  test(`a 404 of another origin ${allowed ? 'with' : 'without'} permission`, async ({ page, site }) => {
+    site.route('/sse', (req, res) =>
+      res.writeHead(404, allowed ? { 'Access-Control-Allow-Origin': String(req.headers.origin) } : {}).end(),
+    )
+    const other = site.url.replace('127.0.0.1', 'localhost')
+    await listen(page, site, `${other}/sse`, { retry: { initialDelay: 60_000 } })
+    await status(page).toBe(allowed ? 'failed' : 'reconnecting')
+    expect(await reason(page)).toBe(allowed ? 'http' : 'refused')
+    // No preflight: nothing was sent that needs one.
+    expect(new Set(site.to('/sse').map(({ method }) => method))).toEqual(new Set(['GET']))
+  })
+}
+
+test('the question why is given up after five seconds, as when six streams are open', async ({ page, site }) => {
+  site.route('/open', (_req, res) => stream(res))
+  site.route('/sse', (_req, res) => {
+    // The browser keeps six connections to a server. Five streams are open, the sixth waits, and takes this one when it is free.
+    const sixth = page.evaluate(() => {
+      new EventSource('/open')
+    })
+    void sixth.then(() => res.writeHead(503).end())
+  })
+  await page.goto(`${site.url}/harness`)
+  await page.evaluate(() => {
+    for (let n = 0; n < 5; n++) new EventSource('/open')
+  })
+  await expect.poll(() => site.to('/open')).toHaveLength(5)
+  await page.evaluate(() => window.listen('/sse', ['message'], { retry: { initialDelay: 60_000 } }))
+  await expect.poll(() => reason(page), { timeout: 15_000 }).toBe('refused')
+  await status(page).toBe('reconnecting')
+  expect([site.to('/open').length, site.to('/sse').length]).toEqual([6, 1])
+})
 
 test('a refusal that passes is survived, and the id goes into the query', async ({ page, site }) => {
   site.route('/sse', (_req, res) => {
@@ -26,13 +129,10 @@ test('a refusal that passes is survived, and the id goes into the query', async 
     else if (attempt === 2) res.writeHead(503).end()
     else stream(res, 'data: b\n\n')
   })
-  await listen(page, site, '/sse?room=a%20b#top', { retry: { base: 10 } })
+  await listen(page, site, '/sse?room=a%20b&flag&sig=A~B#top', { retry: { initialDelay: 10 } })
   await expect.poll(() => events(page)).toEqual(['message:é&1:a', 'message:é&1:b'])
-  const url = new URL(site.to('/sse').at(-1)?.url ?? '', site.url)
-  expect([...url.searchParams]).toEqual([
-    ['room', 'a b'],
-    ['lastEventId', 'é&1'],
-  ])
+  // The URL's own bytes stay: it may be signed.
+  expect(site.to('/sse').at(-1)?.url).toBe('/sse?room=a%20b&flag&sig=A~B&lastEventId=%C3%A9%261')
 })
 
 test("a server's events named error and open are messages, and change no status", async ({ page, site }) => {

@@ -13,7 +13,7 @@ for (const kind of ['native', 'fetch', 'shared-fetch'] as const) {
       Object.defineProperty(navigator, 'onLine', { get: () => false, configurable: true })
     })
     await page.evaluate(
-      (transport) => window.listen('/sse', ['message'], { kind: transport, retry: { base: 10 } }),
+      (transport) => window.listen('/sse', ['message'], { kind: transport, retry: { initialDelay: 10 } }),
       kind,
     )
     await status(page).toBe('reconnecting')

@@ -79,7 +79,7 @@ class Numbers {
 }
 
 type Kind = 'shared' | 'shared-fetch'
-const RETRY = { base: 50, cap: 500, max: 1_000 }
+const RETRY = { initialDelay: 50, maxDelay: 500, maxAttempts: 1_000 }
 
 /** Tabs that listen, the first of which leads. */
 async function open(context: BrowserContext, site: Site, count: number, kind: Kind = 'shared'): Promise<Page[]> {
@@ -390,7 +390,7 @@ async function waiting(
   const pages: Page[] = []
   for (let n = 0; n < 6; n++) {
     const page = await context.newPage()
-    await listen(page, site, '/sse', { kind: 'shared-fetch', retry: { base: 100, max: 2 } })
+    await listen(page, site, '/sse', { kind: 'shared-fetch', retry: { initialDelay: 100, maxAttempts: 2 } })
     pages.push(page)
   }
   await expect.poll(() => held).toHaveLength(1)

@@ -1,138 +1,145 @@
-/** What tabs that share a connection tell each other, with locks and a channel that behave as a browser's do. */
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { ScriptedTransport } from './scriptedTransport'
+// @vitest-environment node
+/** What tabs that share a connection tell each other, in a browser of which every message and every moment is the test's. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { FakeBrowser, type FakeTab } from './fakeBrowser'
 import { sharedTransport } from './sharedTransport'
-import type { ConnectionFailure, Transport, TransportConnection } from './useEventSource'
+import type {
+  ConnectionFailure,
+  Transport,
+  TransportConnection,
+  TransportRequest,
+  TransportSink,
+} from './useEventSource'
 
-// --- Locks and channels
-
-interface Lock {
-  clientId: string
-  grant: () => Promise<void>
-  reject: (cause: unknown) => void
+interface Inner {
+  readonly tab: FakeTab
+  readonly request: TransportRequest
+  readonly sink: TransportSink
+  readonly names: string[]
+  isOpen: boolean
+  isClosed: boolean
 }
 
-/** Exclusive locks, as far as they are needed here. */
-class FakeLocks {
-  held = new Map<string, Lock>()
-  /** Where a holder hangs, what it will be told when it wakes. */
-  untold: (() => void)[] | null = null
-  pending: (Lock & { name: string })[] = []
-
-  request(name: string, options: LockOptions, callback: () => Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const lock = { name, clientId: String(Math.random()), grant: callback, reject, resolve }
-      if (options.steal) {
-        const robbed = this.held.get(name)
-        const tell = (): void => {
-          robbed?.reject(new DOMException('Stolen.', 'AbortError'))
-        }
-        if (this.untold) this.untold.push(tell)
-        else tell()
-        this.#hold(name, lock, resolve)
-        return
-      }
-      const entry = {
-        ...lock,
-        grant: () => {
-          this.#hold(name, lock, resolve)
-          return Promise.resolve()
-        },
-      }
-      this.pending.push(entry)
-      options.signal?.addEventListener('abort', () => {
-        if (!this.pending.includes(entry)) return
-        this.pending.splice(this.pending.indexOf(entry), 1)
-        reject(new DOMException('Withdrawn.', 'AbortError'))
-      })
-      this.#next(name)
-    })
-  }
-
-  query(): Promise<LockManagerSnapshot> {
-    return Promise.resolve({ held: [...this.held].map(([name, { clientId }]) => ({ name, clientId })) })
-  }
-
-  #next(name: string): void {
-    if (this.held.has(name)) return
-    const index = this.pending.findIndex((one) => one.name === name)
-    void this.pending.splice(index, index < 0 ? 0 : 1)[0]?.grant()
-  }
-
-  #hold(name: string, lock: Lock, resolve: () => void): void {
-    this.held.set(name, lock)
-    void Promise.resolve()
-      .then(lock.grant)
-      .then(() => {
-        if (this.held.get(name) === lock) this.held.delete(name)
-        resolve()
-        this.#next(name)
-      })
-  }
-}
-
-/** Everything in the order in which it was sent, and not at once. */
-class FakeChannel {
-  static readonly open = new Set<FakeChannel>()
-  /** Who hangs does not hear: what was said is kept. */
-  static readonly hanging = new Map<FakeChannel, unknown[]>()
-  onmessage: ((event: { data: unknown }) => void) | null = null
-  #closed = false
-
-  constructor(readonly name: string) {
-    FakeChannel.open.add(this)
-  }
-
-  postMessage(message: unknown): void {
-    if (this.#closed) throw new DOMException('The channel is closed.', 'InvalidStateError')
-    const data: unknown = structuredClone(message)
-    const others = [...FakeChannel.open].filter((one) => one !== this && one.name === this.name)
-    void Promise.resolve().then(() => others.forEach((one) => one.hear(data)))
-  }
-
-  hear(data: unknown): void {
-    const kept = FakeChannel.hanging.get(this)
-    if (kept) kept.push(data)
-    else if (!this.#closed) this.onmessage?.({ data })
-  }
-
-  close(): void {
-    this.#closed = true
-    FakeChannel.open.delete(this)
-  }
-}
-
-// --- Tabs
-
-interface Tab {
-  heard: string[]
-  failures: ConnectionFailure[]
-  connection: TransportConnection
-  channel: FakeChannel | undefined
-  /** Connects again with the same transport, as the composable does. */
-  again: (lastEventId?: string) => Promise<void>
-}
-
-let inner: ScriptedTransport
+let browser: FakeBrowser
+let connections: Inner[]
+let pages: Page[]
 let lastId: string
 
-async function tab(lastEventId = '', scope = 'ann', own: Transport = inner.transport): Promise<Tab> {
-  const transport: Transport = sharedTransport({ scope, transport: own })
-  const heard: string[] = []
-  const failures: ConnectionFailure[] = []
-  const connect = (id: string): TransportConnection => {
-    const request = {
-      url: 'http://localhost/sse',
-      lastEventId: id,
-      lastEventIdParam: false,
-      withCredentials: false,
-      wasOpen: false,
-    } as const
-    return transport(request, {
+const native: Transport = (request, sink) => {
+  if (!browser.current) throw new Error('No tab is running.')
+  const inner: Inner = { tab: browser.current, request, sink, names: [], isOpen: false, isClosed: false }
+  connections.push(inner)
+  return {
+    listen: (name) => inner.names.push(name),
+    close: () => {
+      inner.isClosed = true
+    },
+  }
+}
+const all: Transport = Object.assign(native.bind(null), { receivesAllEvents: true })
+
+const live = (): Inner[] => connections.filter(({ isClosed, tab }) => !isClosed && !tab.isGone)
+const newest = (): Inner => {
+  const inner = connections.at(-1)
+  if (!inner) throw new Error('No connection was made.')
+  return inner
+}
+
+/** What the inner connection reports, in a task of its tab. */
+async function report(what: (sink: TransportSink) => void, inner: Inner = newest()): Promise<void> {
+  browser.schedule(inner.tab, 'network', 0, () => {
+    if (!inner.isClosed) what(inner.sink)
+  })
+  await settle()
+}
+
+/** Events as `id:data`, or data without an id of its own. */
+async function say(...texts: string[]): Promise<void> {
+  await sayBy(newest(), ...texts)
+}
+
+async function sayBy(inner: Inner, ...texts: string[]): Promise<void> {
+  if (!inner.isOpen) await openBy(inner)
+  for (const text of texts) {
+    const [data = '', id = lastId] = text.split(':').reverse()
+    lastId = id
+    browser.schedule(inner.tab, 'network', 0, () => {
+      if (!inner.isClosed) inner.sink.message({ event: 'message', data, id })
+    })
+  }
+  await settle()
+}
+
+async function openBy(inner: Inner): Promise<void> {
+  inner.isOpen = true
+  await report((sink) => sink.open(), inner)
+}
+
+/** Until nobody has anything more to say. */
+const settle = (): Promise<void> => browser.run(20)
+
+interface Options {
+  names?: string[]
+  lastEventId?: string
+  scope?: string
+  transport?: Transport
+  url?: string
+  withCredentials?: boolean
+}
+
+/** A tab with a stream. */
+class Page {
+  readonly heard: string[] = []
+  readonly failures: ConnectionFailure[] = []
+  readonly tab: FakeTab = browser.tab()
+  connection: TransportConnection | undefined
+  readonly #options: Options
+  readonly #transport: Transport
+
+  constructor(options: Options) {
+    const { scope = 'ann', transport = native } = options
+    this.#options = options
+    this.#transport = sharedTransport({ scope, transport })
+  }
+
+  get messages(): string[] {
+    return this.heard.filter((one) => one !== 'open')
+  }
+
+  async connect(lastEventId: string = this.#options.lastEventId ?? '', wasOpen: boolean = false): Promise<void> {
+    await this.tab.do(() => {
+      this.connection = connectBy(this.#transport, this, lastEventId, wasOpen, this.#options)
+      for (const name of this.#options.names ?? ['message']) this.connection.listen(name)
+    })
+    await settle()
+  }
+
+  async listen(...names: string[]): Promise<void> {
+    await this.tab.do(() => names.forEach((name) => this.connection?.listen(name)))
+    await settle()
+  }
+
+  async disconnect(): Promise<void> {
+    await this.tab.do(() => this.connection?.close())
+    await settle()
+  }
+}
+
+function connectBy(
+  transport: Transport,
+  page: Page,
+  lastEventId: string,
+  wasOpen: boolean,
+  { url = 'http://localhost/sse', withCredentials = false }: Options,
+): TransportConnection {
+  const { heard, failures } = page
+  return transport(
+    { url, lastEventId, lastEventIdParam: false, withCredentials, wasOpen },
+    {
       open: () => heard.push('open'),
-      message: ({ id: own, data }) => {
-        heard.push(`${own}:${data}`)
-        if (data === 'bye') one.connection.close()
+      message: ({ id, data }) => {
+        heard.push(`${id}:${data}`)
+        if (data === 'bye') page.connection?.close()
       },
       retrying: () => heard.push('retrying'),
       end: (reason) => heard.push(`end ${reason}`),
@@ -142,413 +149,499 @@ async function tab(lastEventId = '', scope = 'ann', own: Transport = inner.trans
       },
       activity: () => undefined,
       retry: (delay) => heard.push(`retry ${delay}`),
-      id: (value) => heard.push(`id ${value}`),
-    })
-  }
-  const before = new Set(FakeChannel.open)
-  const one: Tab = {
-    heard,
-    failures,
-    connection: connect(lastEventId),
-    channel: [...FakeChannel.open].find((channel) => !before.has(channel)),
-    again: async (id = '') => {
-      one.connection = connect(id)
-      await settle()
+      id: (id) => heard.push(`id ${id}`),
     },
-  }
-  one.connection.listen('message')
-  await settle()
-  tabs.push(one)
-  return one
+  )
 }
 
-let tabs: Tab[]
-
-/** Until nobody has anything more to say. */
-async function settle(): Promise<void> {
-  await vi.advanceTimersByTimeAsync(1)
-  for (let turn = 0; turn < 50; turn++) await Promise.resolve()
+async function open(options: Options = {}): Promise<Page> {
+  const page = new Page(options)
+  pages.push(page)
+  await page.connect()
+  return page
 }
-
-/** Events as `id:data`, or data without an id of its own. */
-async function say(...data: string[]): Promise<void> {
-  for (const one of data) {
-    const [text = '', id = lastId] = one.split(':').reverse()
-    lastId = id
-    inner.say(text, id)
-  }
-  await settle()
-}
-
-/** A tab that hears nothing, until it is woken. */
-function hang({ channel }: Tab): () => void {
-  if (!channel) throw new Error('The tab has no channel.')
-  FakeChannel.hanging.set(channel, [])
-  locks.untold = []
-  return () => {
-    const kept = FakeChannel.hanging.get(channel) ?? []
-    FakeChannel.hanging.delete(channel)
-    for (const data of kept) channel.hear(data)
-    locks.untold?.forEach((tell) => tell())
-    locks.untold = null
-  }
-}
-
-let locks: FakeLocks
 
 beforeEach(() => {
-  vi.useFakeTimers()
-  inner = new ScriptedTransport()
+  browser = new FakeBrowser(7)
+  browser.install()
+  connections = []
+  pages = []
   lastId = ''
-  tabs = []
-  locks = new FakeLocks()
-  Object.defineProperty(navigator, 'locks', { value: locks, configurable: true })
-  vi.stubGlobal('BroadcastChannel', FakeChannel)
 })
 
 afterEach(async () => {
-  FakeChannel.hanging.clear()
-  for (const { connection } of tabs) connection.close()
-  await settle()
-  expect(inner.live).toEqual([])
-  expect([...FakeChannel.open]).toEqual([])
-  expect(locks.held.size + locks.pending.length).toBe(0)
-  expect(vi.getTimerCount()).toBe(0)
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
+  try {
+    for (const { tab } of pages) if (!tab.isGone) await tab.close()
+    expect(live()).toEqual([])
+    expect(browser.channels.size + browser.locks.size).toBe(0)
+  } finally {
+    browser.uninstall()
+  }
 })
 
-const messages = ({ heard }: Tab): string[] => heard.filter((one) => one !== 'open')
-
-// --- Tests
-
 describe('one connection', () => {
-  it('is shared: all tabs hear everything, and those that come later are told where it is', async () => {
-    const first = await tab()
-    inner.newest.sink.open()
+  it('is shared: all tabs hear everything, and a late one starts at the newest event', async () => {
+    const first = await open()
+    await openBy(newest())
     await say('1:a')
-    const second = await tab()
+    const second = await open()
     await say('2:b', 'c')
     expect(first.heard).toEqual(['open', '1:a', '2:b', '2:c'])
     expect(second.heard).toEqual(['id 1', 'open', '2:b', '2:c'])
-    expect(inner.connections).toHaveLength(1)
+    expect(connections).toHaveLength(1)
   })
 
-  it('belongs to a scope', async () => {
-    await tab('', 'ann')
-    await tab('', 'bob')
-    expect(inner.live).toHaveLength(2)
+  it('belongs to a scope, a URL, credentials and a kind of inner transport', async () => {
+    const others: Options[] = [{ scope: 'bob' }, { url: 'http://localhost/other' }, { withCredentials: true }]
+    for (const options of [{}, ...others, { transport: all }]) {
+      await open(options)
+      await open(options)
+    }
+    expect(live()).toHaveLength(5)
   })
 
   it('is every tab’s own where there are no locks', async () => {
-    Object.defineProperty(navigator, 'locks', { value: undefined, configurable: true })
-    await tab()
-    await tab()
-    expect(inner.live).toHaveLength(2)
+    Reflect.deleteProperty(navigator, 'locks')
+    await open()
+    await open()
+    expect(live()).toHaveLength(2)
+    for (const { connection, tab } of pages) await tab.do(() => connection?.close())
   })
 
   it('is every tab’s own where locks are refused', async () => {
-    vi.spyOn(locks, 'request').mockRejectedValue(new DOMException('No.', 'SecurityError'))
-    const one = await tab('7')
+    browser.locks.isRefused = true
+    const page = await open({ lastEventId: '7' })
+    await openBy(newest())
     await say('8:a')
-    expect(one.heard).toEqual(['8:a'])
-    expect(inner.newest.request.lastEventId).toBe('7')
+    expect(page.heard).toEqual(['open', '8:a'])
+    expect(newest().request.lastEventId).toBe('7')
   })
 
-  it('hears the names of all tabs, also those that come later', async () => {
-    const first = await tab()
-    const second = await tab()
-    second.connection.listen('tick')
-    await settle()
-    expect(inner.newest.names).toContain('tick')
-    first.connection.close()
-    await settle()
-    expect(inner.connections).toHaveLength(2)
-    expect(inner.newest.names).toEqual(expect.arrayContaining(['message', 'tick']))
+  it('is shared in a worker, which has no document', async () => {
+    Reflect.deleteProperty(globalThis, 'document')
+    await open()
+    await open()
+    expect(live()).toHaveLength(1)
   })
 
-  it('passes on, from where it was, and nobody is told that anything happened', async () => {
-    const first = await tab()
-    inner.newest.sink.open()
-    const second = await tab()
+  it('passes on at once, from where it was, and nobody is told that anything happened', async () => {
+    const first = await open()
+    await openBy(newest())
+    const second = await open()
     await say('1:a', '2:b')
-    first.connection.close()
+    const before = browser.now
+    first.tab.crash()
     await settle()
-    expect(inner.newest.request.lastEventId).toBe('2')
-    inner.newest.sink.open()
+    expect(browser.now - before).toBeLessThan(100)
+    expect(newest().request).toMatchObject({ lastEventId: '2', wasOpen: true })
+    await openBy(newest())
     await say('3:c')
     expect(second.heard).toEqual(['open', '1:a', '2:b', '3:c'])
+    expect(browser.locks.stolen).toBe(0)
+  })
+
+  it('is made with what its tab knows, and no more', async () => {
+    const first = await open({ lastEventId: '5' })
+    const second = await open()
+    expect(newest().request).toMatchObject({ lastEventId: '5', wasOpen: false })
+    await first.tab.close()
+    await settle()
+    expect(second.heard).toEqual(['id 5'])
+    expect(newest().request).toMatchObject({ lastEventId: '5', wasOpen: false })
   })
 
   it('that takes its time to pass on is told to be gone', async () => {
-    const first = await tab()
-    inner.newest.sink.open()
-    const second = await tab()
-    first.connection.close()
-    await vi.advanceTimersByTimeAsync(1_100)
+    const first = await open()
+    await openBy(newest())
+    const second = await open()
+    await first.disconnect()
+    await browser.run(1_100)
     expect(second.heard).toEqual(['open', 'retrying'])
-    inner.newest.sink.open()
+    await openBy(newest())
     expect(second.heard).toEqual(['open', 'retrying', 'open'])
   })
 
   it('that a tab closes with an event is not opened again by tabs that do the same', async () => {
-    const first = await tab()
-    const second = await tab()
+    const first = await open()
+    const second = await open()
     await say('1:bye')
-    expect(first.heard).toEqual(['1:bye'])
-    expect(second.heard).toEqual(['1:bye'])
-    expect(inner.connections).toHaveLength(1)
+    expect(first.messages).toEqual(['1:bye'])
+    expect(second.messages).toEqual(['1:bye'])
+    expect(connections).toHaveLength(1)
   })
 
-  it('is let go when the page leaves, and the page takes part again when it is back', async () => {
-    const one = await tab()
-    await say('1:a')
-    window.dispatchEvent(new Event('pagehide'))
-    document.dispatchEvent(new Event('freeze'))
+  it.each(['window pagehide', 'document freeze'])(
+    'is released by %s, and the page takes part again',
+    async (leaves) => {
+      const page = await open()
+      const other = await open()
+      await say('1:a')
+      await page.tab.dispatch(leaves)
+      await settle()
+      expect(live().map(({ tab }) => tab)).toEqual([other.tab])
+      await say('2:b')
+      await page.tab.dispatch(leaves === 'document freeze' ? 'document resume' : 'window pageshow')
+      await settle()
+      await say('3:c')
+      expect(page.messages).toEqual(['1:a', '2:b', '3:c'])
+      expect(connections).toHaveLength(2)
+    },
+  )
+
+  it('of each of two streams that use one transport', async () => {
+    const transport = sharedTransport({ scope: 'ann', transport: native })
+    const page = await open()
+    const [one, two] = [new Page({}), new Page({})]
+    const closing: TransportConnection[] = []
+    for (const [to, url] of [
+      [one, 'http://localhost/one'],
+      [two, 'http://localhost/two'],
+    ] as const)
+      await page.tab.do(() => {
+        const connection = connectBy(transport, to, '', false, { url })
+        connection.listen('message')
+        closing.push(connection)
+      })
     await settle()
-    expect(inner.live).toEqual([])
-    document.dispatchEvent(new Event('resume'))
-    window.dispatchEvent(new Event('pageshow'))
-    await settle()
-    expect(inner.newest.request.lastEventId).toBe('1')
-    await say('2:b')
-    expect(messages(one)).toEqual(['1:a', '2:b'])
-    expect(inner.connections).toHaveLength(2)
+    expect(live()).toHaveLength(3)
+    const [toOne, toTwo] = ['one', 'two'].map((name) => live().find(({ request }) => request.url.endsWith(name)))
+    if (!toOne || !toTwo) throw new Error('There are too few.')
+    await sayBy(toOne, '1:a')
+    await sayBy(toTwo, '9:z')
+    await page.tab.do(() => closing[0]?.close())
+    await sayBy(toTwo, '10:y')
+    expect(one.messages).toEqual(['1:a'])
+    expect(two.messages).toEqual(['9:z', '10:y'])
+  })
+})
+
+describe('names', () => {
+  it('make no difference to an inner transport that receives every event', async () => {
+    await open({ transport: all })
+    const other = await open({ transport: all, names: ['message', 'a'] })
+    await other.listen('b')
+    expect(connections).toHaveLength(1)
+  })
+
+  it('are groups of their own to native: nobody receives what it was not told', async () => {
+    await open()
+    await open({ names: ['a', 'message'] })
+    await open({ names: ['message', 'a'] })
+    expect(live().map(({ names }) => names)).toEqual([['message'], ['a', 'message']])
+  })
+
+  it('that come later, many in one turn, move the tab once, and it resumes by id', async () => {
+    const first = await open()
+    const mover = await open()
+    await say('1:a', '2:b')
+    await mover.listen('x', 'y')
+    expect(connections).toHaveLength(2)
+    expect(newest()).toMatchObject({ request: { lastEventId: '2' }, names: ['message', 'x', 'y'] })
+    const [old, own] = connections
+    if (!old || !own) throw new Error('There are too few.')
+    await sayBy(old, '3:c')
+    await sayBy(own, '3:c')
+    expect(first.messages).toEqual(['1:a', '2:b', '3:c'])
+    expect(mover.messages).toEqual(['1:a', '2:b', '3:c'])
+  })
+
+  it('that come later move the tab to whoever listens to them already, with what it lacks, and no more', async () => {
+    const ahead = await open({ names: ['message', 'x'] })
+    const [wide] = connections
+    const mover = await open()
+    const narrow = newest()
+    if (!wide) throw new Error('There is none.')
+    await sayBy(narrow, '1:a', '3:c')
+    await sayBy(wide, '1:a', '2:b', '3:c', '4:d')
+    await mover.listen('x')
+    await sayBy(wide, '5:e')
+    expect(mover.messages).toEqual(['1:a', '3:c', '4:d', '5:e'])
+    expect(ahead.messages).toEqual(['1:a', '2:b', '3:c', '4:d', '5:e'])
+    expect(live()).toEqual([wide])
+  })
+
+  it('move no tab into a stream of another place: it asks the server until the two meet', async () => {
+    await open({ names: ['message', 'x'] })
+    const [wide] = connections
+    const mover = await open()
+    const narrow = newest()
+    if (!wide) throw new Error('There is none.')
+    await sayBy(wide, '1:a')
+    await sayBy(narrow, '1:a', '2:b', '3:c')
+    await mover.listen('x')
+    // The leader of that group receives it in time: no connection is needed.
+    await sayBy(wide, '2:b', '3:c', '4:d')
+    expect(mover.messages).toEqual(['1:a', '2:b', '3:c', '4:d'])
+    expect(connections).toHaveLength(2)
   })
 })
 
 describe('a tab that was away', () => {
-  it('gets what it missed from the others, events without an id too', async () => {
-    await tab()
-    const away = await tab()
-    await say('1:a', 'ping')
-    away.connection.close()
-    await say('ping', '2:b', 'ping')
-    await away.again('1')
-    await say('3:c')
-    expect(messages(away)).toEqual(['1:a', '1:ping', '1:ping', '2:b', '2:ping', '3:c'])
-    expect(inner.connections).toHaveLength(1)
+  it('gets what it missed from the leader, without ids too', async () => {
+    await open()
+    const away = await open()
+    await say('a')
+    await away.tab.freeze()
+    await say('b', 'c')
+    await away.tab.thaw()
+    await settle()
+    await say('d')
+    expect(away.messages).toEqual([':a', ':b', ':c', ':d'])
+    expect(connections).toHaveLength(1)
   })
 
-  it('is found by its id where nobody knows it', async () => {
-    await tab()
-    await say('1:a', '2:b', '3:c')
-    const late = await tab('2')
-    expect(messages(late)).toEqual(['3:c'])
+  it('is found by its id, also by the one that the leader resumed after', async () => {
+    await open({ lastEventId: '2' })
+    await say('3:c', '4:d')
+    const late = await open({ lastEventId: '3' })
+    const later = await open({ lastEventId: '2' })
+    expect(late.messages).toEqual(['4:d'])
+    expect(later.messages).toEqual(['3:c', '4:d'])
+    expect(connections).toHaveLength(1)
   })
 
-  it('asks the server where the others do not know any more, until it is where they are', async () => {
-    const other = await tab()
-    const leading = inner.newest
-    const away = await tab()
+  it('asks the server where the leader no longer knows, until it is where that is', async () => {
+    const other = await open()
+    const [leading] = connections
+    const away = await open()
     await say('0:a')
-    away.connection.close()
+    await away.disconnect()
     const missed = Array.from({ length: 1_500 }, (_, n) => `${n + 1}:a`)
     await say(...missed)
-    await away.again('0')
-    const own = inner.newest
-    expect(own.request.lastEventId).toBe('0')
-    expect(inner.live).toHaveLength(2)
-    // The server goes on, and the tab with it, faster than it can ask.
-    for (const one of missed) own.sink.message({ event: 'message', data: 'a', id: one.split(':')[0] ?? '' })
-    leading.sink.message({ event: 'message', data: 'b', id: '1501' })
-    own.sink.message({ event: 'message', data: 'b', id: '1501' })
-    await settle()
-    expect(inner.live).toEqual([leading])
-    leading.sink.message({ event: 'message', data: 'c', id: '1502' })
-    await settle()
-    expect(messages(away)).toEqual(['0:a', ...missed, '1501:b', '1502:c'])
-    expect(messages(other)).toEqual(['0:a', ...missed, '1501:b', '1502:c'])
+    await away.connect('0', true)
+    await browser.run(1_100)
+    const own = newest()
+    expect(own.request).toMatchObject({ lastEventId: '0', wasOpen: true })
+    expect(live()).toHaveLength(2)
+    await sayBy(own, ...missed.slice(0, 700))
+    if (!leading) throw new Error('There is none.')
+    await sayBy(leading, '1501:b')
+    expect(live()).toEqual([leading])
+    expect(away.messages).toEqual(['0:a', ...missed, '1501:b'])
+    expect(other.messages).toEqual(['0:a', ...missed, '1501:b'])
   })
 
-  it('is found by the id that the leader resumed after, too', async () => {
-    const leader = await tab('2')
-    await say('3:c')
-    const late = await tab('2')
-    expect(messages(leader)).toEqual(['3:c'])
-    expect(messages(late)).toEqual(['3:c'])
-  })
-
-  it('and is alone goes back to the others although it moves on while it asks', async () => {
-    const other = await tab()
-    const leading = inner.newest
-    const away = await tab()
-    await say('0:a')
-    away.connection.close()
-    await say(...Array.from({ length: 1_500 }, (_, n) => `${n + 1}:a`))
-    await away.again('0')
-    const own = inner.newest
-    for (let n = 1; n <= 499; n++) own.sink.message({ event: 'message', data: 'a', id: String(n) })
+  it('and asks the server leads with that connection, if nobody else is left', async () => {
+    const leader = await open()
+    await say('5:a')
+    const page = await open({ lastEventId: '1' })
+    await browser.run(1_100)
+    await leader.tab.close()
     await settle()
-    expect(own.closed).toBe(false)
-    // It asks with the first of them, which the leader knows.
-    for (let n = 500; n <= 510; n++) own.sink.message({ event: 'message', data: 'a', id: String(n) })
-    await settle()
-    expect(own.closed).toBe(true)
-    leading.sink.message({ event: 'message', data: 'a', id: '1501' })
-    await settle()
-    expect(messages(away)).toEqual(Array.from({ length: 1_502 }, (_, n) => `${n}:a`))
-    expect(messages(other)).toEqual(messages(away))
-  })
-
-  it('starts at the newest event if it has cleared what it knew', async () => {
-    await tab()
-    const away = await tab()
-    await say('1:a')
-    away.connection.close()
     await say('2:b')
-    await away.again('')
-    expect(messages(away)).toEqual(['1:a', 'id 2'])
+    expect(connections).toHaveLength(2)
+    const late = await open()
+    await say('3:c')
+    expect(page.messages).toEqual(['2:b', '3:c'])
+    expect(late.messages).toEqual(['id 2', '3:c'])
+  })
+
+  it('starts at the newest event if it has no id', async () => {
+    await open()
+    const away = await open()
+    await say('1:a')
+    await away.disconnect()
+    await say('2:b')
+    await away.connect('', true)
+    expect(away.messages).toEqual(['1:a', 'id 2'])
   })
 })
 
-describe('a leader that hangs', () => {
-  it('is robbed, once, and steps down when it wakes, with nothing lost or doubled', async () => {
-    const leader = await tab()
-    const old = inner.newest
-    const others = [await tab(), await tab(), await tab()]
+describe('a leader that is slow', () => {
+  it('keeps its lock through ordinary long tasks, one after another', async () => {
+    const leader = await open()
+    const others = [await open(), await open(), await open()]
+    for (const milliseconds of [700, 1_200, 1_500, 3_000, 1_200, 1_200]) {
+      await leader.tab.busy(milliseconds)
+      await browser.run(50)
+    }
+    await say('a')
+    for (const page of [leader, ...others]) expect(page.messages).toEqual([':a'])
+    expect(browser.locks.stolen).toBe(0)
+    expect(connections).toHaveLength(1)
+  })
+
+  it('and answers when asked keeps its lock, however quiet the stream and late the timers', async () => {
+    await open()
+    const hidden = await open()
+    hidden.tab.throttle = 60_000
+    await open()
+    await browser.run(600_000)
+    expect(browser.locks.stolen).toBe(0)
+    expect(connections).toHaveLength(1)
+  })
+
+  it('loses its lock when it hangs, to one tab, and steps down when it wakes, with nothing lost or doubled', async () => {
+    const leader = await open()
+    const old = newest()
+    const others = [await open(), await open(), await open()]
+    // As Chromium aligns the timers of hidden tabs.
+    for (const { tab } of others) tab.throttle = 1_000
     await say('1:a', '2:b')
-    const wake = hang(leader)
-    await vi.advanceTimersByTimeAsync(2_500)
-    expect(inner.connections).toHaveLength(2)
-    expect(inner.newest.request.lastEventId).toBe('2')
+    leader.tab.hang()
+    await browser.run(12_000)
+    expect(browser.locks.stolen).toBeGreaterThan(0)
+    expect(live().filter(({ tab }) => tab !== leader.tab)).toHaveLength(1)
+    expect(newest().request.lastEventId).toBe('2')
     await say('3:c', '4:d')
-    // It wakes, and has events of its own connection before it hears that it was robbed.
-    old.sink.message({ event: 'message', data: 'c', id: '3' })
-    old.sink.message({ event: 'message', data: 'd', id: '4' })
-    old.sink.message({ event: 'message', data: 'e', id: '5' })
-    wake()
+    // It has events of its own connection to handle before it hears of anything.
+    for (const text of 'cde')
+      await report((sink) => sink.message({ event: 'message', data: text, id: String('_abcde'.indexOf(text)) }), old)
+    leader.tab.wake('network')
     await settle()
-    expect(inner.live).toEqual([inner.newest])
     await say('5:e', '6:f')
-    for (const one of [leader, ...others]) expect(messages(one)).toEqual(['1:a', '2:b', '3:c', '4:d', '5:e', '6:f'])
-    expect(inner.connections).toHaveLength(2)
+    for (const page of [leader, ...others]) expect(page.messages).toEqual(['1:a', '2:b', '3:c', '4:d', '5:e', '6:f'])
+    expect(live()).toHaveLength(1)
   })
 
-  it('and answers when asked is not robbed, however quiet the stream', async () => {
-    await tab()
-    await tab()
-    await tab()
-    await vi.advanceTimersByTimeAsync(60_000)
-    expect(inner.connections).toHaveLength(1)
-  })
-})
-
-describe('a server that did not resume', () => {
-  it('has its news taken for news, under old numbers too', async () => {
-    const robbed = await tab()
-    const old = inner.newest
-    const other = await tab()
-    await say('1:a', '2:b')
-    const wake = hang(robbed)
-    await vi.advanceTimersByTimeAsync(2_500)
-    old.sink.message({ event: 'message', data: 'c', id: '3' })
-    await say('9:reset', '10:z')
-    wake()
+  it('repeats nothing that another leader brings, in a stream without ids', async () => {
+    const leader = await open()
+    const old = newest()
+    const other = await open()
+    await say('a')
+    leader.tab.hang()
+    await browser.run(12_000)
+    await say('c')
+    for (const data of ['b', 'c']) await report((sink) => sink.message({ event: 'message', data, id: '' }), old)
+    leader.tab.wake('network')
     await settle()
-    await say('11:y')
-    expect(messages(other)).toEqual(['1:a', '2:b', '9:reset', '10:z', '11:y'])
-    expect(messages(robbed)).toEqual(['1:a', '2:b', '3:c', '9:reset', '10:z', '11:y'])
+    await say('d')
+    expect(other.messages).toEqual([':a', ':c', ':d'])
+    expect(leader.messages).toEqual([':a', ':b', ':c', ':d'])
+  })
+
+  it('is not heard any more, once another has its lock', async () => {
+    const leader = await open()
+    const other = await open()
+    await say('a')
+    const channel = [...browser.channels].find(({ tab }) => tab === leader.tab)
+    leader.tab.hang()
+    await browser.run(12_000)
+    await say('b')
+    const report = { kind: 'event', id: '', event: { event: 'message', data: 'old', id: '' } }
+    for (let seq = 1; seq < 10; seq++) channel?.postMessage({ kind: 'report', term: '1000 x', seq, report })
+    await say('c')
+    expect(other.messages).toEqual([':a', ':b', ':c'])
+    leader.tab.wake()
+  })
+
+  it('with a clock that was set back is still heard', async () => {
+    const first = await open()
+    const second = await open()
+    await say('1:a')
+    await first.tab.close()
+    await settle()
+    await say('2:b')
+    const later = await open({ lastEventId: '1' })
+    expect(later.messages).toEqual(['2:b'])
+    const channel = [...browser.channels].find(({ tab }) => tab === second.tab)
+    channel?.postMessage({
+      kind: 'report',
+      term: `${browser.now + 3_600_000} gone`,
+      seq: 5,
+      report: { kind: 'activity' },
+    })
+    await settle()
+    await say('3:c')
+    expect(later.messages).toEqual(['2:b', '3:c'])
   })
 })
 
 describe('the end of the connection', () => {
   it('is the end for all tabs, and nobody connects by itself', async () => {
-    const all = [await tab(), await tab(), await tab()]
-    inner.newest.sink.end('no-content')
-    await vi.advanceTimersByTimeAsync(5_000)
+    const all = [await open(), await open(), await open()]
+    await report((sink) => sink.end('no-content'))
+    await browser.run(15_000)
     for (const { heard } of all) expect(heard).toEqual(['end no-content'])
-    expect(inner.connections).toHaveLength(1)
+    expect(connections).toHaveLength(1)
+    expect(browser.locks.size).toBe(0)
   })
 
-  it('as a failure too; who is back first leads, the others find it, and get what they missed', async () => {
-    const [first, second, third] = [await tab(), await tab(), await tab()]
-    await say('1:a', 'ping')
-    inner.newest.sink.fail({
-      kind: 'http',
-      message: 'No.',
-      status: 503,
-      headers: new Headers(),
-      cause: () => 'cannot be cloned',
-    })
-    await vi.advanceTimersByTimeAsync(5_000)
+  it('is a failure for all; who is back first leads, and the others get what they missed', async () => {
+    const [first, second, third] = [await open(), await open(), await open()]
+    await say('1:a')
+    await report((sink) =>
+      sink.fail({ kind: 'http', message: 'No.', status: 503, headers: new Headers(), cause: () => 'cannot be cloned' }),
+    )
+    await browser.run(15_000)
     for (const { heard } of [first, second, third]) expect(heard.at(-1)).toBe('fail http')
     expect(first.failures[0]?.headers).toBeInstanceOf(Headers)
     expect(second.failures[0]).toMatchObject({ kind: 'http', status: 503, message: 'No.' })
-    expect(inner.connections).toHaveLength(1)
+    expect(connections).toHaveLength(1)
 
-    await second.again('1')
-    expect(inner.newest.request.lastEventId).toBe('1')
-    await say('ping', '2:b')
-    await first.again('1')
-    await third.again('1')
+    await second.connect('1', true)
+    expect(newest().request).toMatchObject({ lastEventId: '1', wasOpen: true })
+    await say('2:b')
+    await first.connect('1', true)
+    await third.connect('1', true)
     await say('3:c')
-    for (const one of [first, second, third])
-      expect(messages(one)).toEqual(['1:a', '1:ping', 'fail http', '1:ping', '2:b', '3:c'])
-    expect(inner.connections).toHaveLength(2)
+    for (const { messages } of [first, second, third]) expect(messages).toEqual(['1:a', 'fail http', '2:b', '3:c'])
+    expect(connections).toHaveLength(2)
   })
 
   it('is heard of by whoever leads next before it connects', async () => {
-    const leader = await tab()
-    const next = await tab()
-    const wake = hang(next)
-    inner.refuse()
-    await settle()
-    // Where nothing is heard yet, the lock has passed on already.
+    const leader = await open()
+    const next = await open()
+    next.tab.hang()
+    await report((sink) => sink.fail({ kind: 'refused', message: 'Refused.' }))
     expect(leader.heard).toEqual(['fail refused'])
-    wake()
+    // The lock has passed on already.
+    next.tab.wake()
     await settle()
     expect(next.heard).toEqual(['fail refused'])
-    expect(inner.connections).toHaveLength(1)
+    expect(connections).toHaveLength(1)
   })
 
   it('is no failure if the page is about to leave', async () => {
-    const leader = await tab()
-    const other = await tab()
-    inner.refuse()
-    leader.connection.close()
+    const leader = await open()
+    const other = await open()
+    await leader.tab.do(() => {
+      newest().sink.fail({ kind: 'network', message: 'Lost.' })
+      leader.connection?.close()
+    })
     await settle()
     expect(other.heard).toEqual([])
-    expect(inner.live).toHaveLength(1)
+    expect(live()).toHaveLength(1)
   })
 
   it('comes at once where the transport cannot even start', async () => {
     const failing: Transport = () => {
       throw new TypeError('No EventSource.')
     }
-    const one = await tab('', 'ann', failing)
-    expect(one.heard).toEqual(['fail unsupported'])
+    const page = await open({ transport: failing })
+    expect(page.heard).toEqual(['fail unsupported'])
   })
 })
 
 describe('an id', () => {
   it('is told with its event, and by itself only if it has none', async () => {
-    const leader = await tab()
-    const other = await tab()
-    const { sink } = inner.newest
-    sink.id('1')
-    sink.message({ event: 'message', data: 'a', id: '1' })
-    sink.id('2')
-    await settle()
+    const leader = await open()
+    const other = await open()
+    await report((sink) => {
+      sink.activity()
+      sink.id('1')
+      sink.message({ event: 'message', data: 'a', id: '1' })
+      sink.id('2')
+    })
     for (const { heard } of [leader, other]) expect(heard).toEqual(['1:a', 'id 2'])
-    leader.connection.close()
-    await settle()
-    expect(inner.newest.request.lastEventId).toBe('2')
+    await leader.disconnect()
+    expect(newest().request.lastEventId).toBe('2')
   })
 })
 
 describe('retry and retrying', () => {
-  it('reach all tabs, each time', async () => {
-    const all = [await tab(), await tab()]
-    const { sink } = inner.newest
-    sink.retry(10)
-    sink.open()
-    sink.retrying()
-    sink.retrying()
-    sink.open()
-    await settle()
+  it('reach all tabs, each time, and late ones know the delay', async () => {
+    const all = [await open(), await open()]
+    await report((sink) => {
+      sink.retry(10)
+      sink.open()
+      sink.retrying()
+      sink.retrying()
+      sink.open()
+    })
+    await browser.run(15_000)
     for (const { heard } of all) expect(heard).toEqual(['retry 10', 'open', 'retrying', 'retrying', 'open'])
-    await vi.advanceTimersByTimeAsync(5_000)
-    for (const { heard } of all) expect(heard).toHaveLength(5)
+    const late = await open()
+    expect(late.heard).toEqual(['retry 10', 'open'])
   })
 })

@@ -1,19 +1,43 @@
 /**
- * sharedTransport 1.0.0: one connection for all tabs, for useEventSource.
+ * sharedTransport 2.0.0: one connection for all tabs, for useEventSource.
  *
- * Copy it beside useEventSource.ts; it needs nothing else. From the vue-sse project, client/composables/sharedTransport.ts.
- * MIT licence: keep this header.
+ * Copy it beside useEventSource.ts; it needs nothing else. From the vue-event-stream project, client/composables/sharedTransport.ts.
+ * MIT licence: keep this header. Changes: CHANGELOG.md of the project.
  *
- *     const transport = sharedTransport({ scope: user.id, transport: nativeTransport })
+ *     const transport = sharedTransport({ scope: user.id, transport: fetchTransport() })
  *     const { content } = useEventSource('/sse', { transport })
  *
- * How it works: whoever holds a lock (Web Locks) leads, that is, has the connection; it tells the others, who follow, over a
- * BroadcastChannel, and then itself. A lock passes on by itself when its tab is closed or crashes. A leader that hangs, or is
- * frozen without being told, keeps its lock: so followers ask when it is silent, and rob it when it does not answer.
+ * Tabs of one scope, URL and credentials form a group. The tab that holds the group's lock (Web Locks) leads: it has the
+ * connection, and reports what that brings to the others over a BroadcastChannel, then to itself. The browser passes the lock on
+ * when its tab is closed or crashes, and a tab that leaves or freezes releases it.
  *
- * Events are numbered. A server that resumes after an id sends what it would have sent, so the number of an event is the same
- * whoever counts: a new leader counts on from where it is, whoever has an event already drops it by its number, and whoever
- * lacks one asks for it by its number.
+ *                     welcome                      lock, claim
+ *      joining ───────────────────────▶ follower ────────────────▶ leader
+ *       │ ▲ ▲                              │ ▲                       ▲ │
+ *       │ │ └── a report is missing, or ───┘ │                       │ │
+ *       │ │     another tab leads            │ welcome               │ │
+ *       │ │                                  │       lock, claim     │ │
+ *       └─│── the leader does not know ────▶ alone ──────────────────┘ │
+ *         │   its last event                                           │
+ *         └────────────────── the lock was stolen ─────────────────────┘
+ *
+ * A tab that is alone has a connection of its own, and leads with that if it gets the lock. A joining tab that gets it leads, too.
+ *
+ * - `report`, leader to all: an event, or a change of its connection; numbered (`seq`) within its time as leader (`term`).
+ * - `hello`, to the leader: this is my last event; are you there? Said on joining, and when nothing was heard for a while.
+ * - `welcome`, leader to one tab: what came after your last event, if I know, and my last report.
+ * - `claim`, to oneself: messages keep their order, so a tab that hears its own claim has heard all that the last leader said.
+ *
+ * Nothing is lost or doubled, because a tab takes an event only from a log or a connection in which it follows the last event that
+ * the tab has: by the numbers of reports where it knows them, otherwise by id, as a server does. A tab whose last event the leader
+ * does not know asks the server, over a connection of its own, until the leader knows it.
+ *
+ * Events without ids cannot be found by id. While one tab leads, nothing of them is lost or doubled either. When another takes over,
+ * its connection is a new one, as after any reconnect: what the server repeats is repeated, and what it sent before is missing.
+ * In a stream with ids, an event without one counts as part of the event before it.
+ *
+ * With an inner transport that receives every event (`fetchTransport`), a group has one connection. Native EventSource receives only
+ * the names it was told, so there each set of names is a group: a tab that adds a name moves to another one, and resumes by id.
  */
 import type {
   ConnectionFailure,
@@ -25,555 +49,513 @@ import type {
 } from './useEventSource'
 
 export interface SharedTransportOptions {
-  /** What the stream depends on besides its URL and cookies, as the user's id. Tabs of different scopes share nothing. */
+  /** What the stream depends on besides its URL and cookies, such as the user's id. Tabs of different scopes share nothing. */
   scope: string
   /** Makes the connection of the tab that leads. */
   transport: Transport
 }
 
-/** Bounds of what each tab keeps for others that are behind: events, and characters. */
+/** Tabs with another version of the protocol form groups of their own: count it up whenever a message changes. */
+const PROTOCOL = 'sharedTransport 2'
+
+/** Bounds of what a tab keeps for those that are behind: events, and characters. */
 const MAX_EVENTS = 1_000
 const MAX_SIZE = 2 ** 20
 
-/** Milliseconds: a leader that was silent for so long is asked, and one that does not answer for so long is robbed. */
-const PATIENCE = 400
+/** Milliseconds, and up to half more at random, for a leader to answer; and how many times it may not before its lock is stolen. */
+const PATIENCE = 2_000
+const MAX_UNANSWERED = 2
 
-/** Milliseconds that a handover may take before the page is told that there is no connection. */
+/** Milliseconds for a leader to receive what a tab has and it has not, before that tab asks the server. */
+const CATCH_UP = 1_000
+
+/** Milliseconds that a handover may take before pages are told that the connection is gone. */
 const HANDOVER = 1_000
 
-/** A place in a stream. Numbers compare within one line, which begins where nobody knew of an older one. */
+/** A place in the stream: after the event that was report `seq` of `term`, where the last event id was `id`. */
 interface Position {
-  readonly line: string
-  readonly n: number
+  readonly term: string
+  readonly seq: number
   readonly id: string
 }
 
-/** What a connection brings, numbered. */
+/** An event, or null for an id that came without one. */
+interface Entry extends Position {
+  readonly event: RawEvent | null
+}
+
 type Report =
-  | { kind: 'open' | 'retrying' | 'activity' }
-  | { kind: 'event'; line: string; n: number; event: RawEvent }
-  | ({ kind: 'id' } & Position)
+  | { kind: 'open' }
+  | { kind: 'retrying' }
+  | { kind: 'activity' }
+  | { kind: 'event'; id: string; event: RawEvent | null }
   | { kind: 'retry'; delay: number }
   | { kind: 'end'; reason: 'no-content' | 'ended' }
   | { kind: 'fail'; failure: ConnectionFailure }
 
 type Shown = 'connecting' | 'open' | 'retrying'
 
-/** What a leader says to one tab that said hello: what it lacks, or null if that is not known any more. */
+interface Hello {
+  kind: 'hello'
+  from: string
+  /** The newest that the tab has heard of. */
+  term: string
+  at: Position
+}
+
 interface Welcome {
   kind: 'welcome'
   to: string
+  term: string
+  seq: number
+  /** The position in the hello: an alone tab has moved on since. */
   asked: Position
-  seen: Position
-  missed: RawEvent[] | null
+  /** What came after it; null if the leader does not know. */
+  entries: readonly Entry[] | null
+  /** Where the leader is. */
+  end: Position
   shown: Shown
-  names: string[]
+  retry: number | null
 }
 
 type Message =
-  | { kind: 'hello'; from: string; seen: Position; names: string[] }
-  | { kind: 'listen'; name: string }
-  | ((Report | Welcome | { kind: 'lead'; from: string }) & { term: number })
-
-interface Membership {
-  listen: (name: string) => void
-  leave: () => void
-}
+  { kind: 'claim'; from: string } | Hello | Welcome | { kind: 'report'; term: string; seq: number; report: Report }
 
 /** A transport that shares the connection of another transport between tabs. Where tabs cannot agree, each has its own. */
 export function sharedTransport({ scope, transport }: SharedTransportOptions): Transport {
-  /** Where the last connection was when it ended. */
-  let kept: { group: string; seen: Seen } | null = null
-
-  return (request, sink) => {
+  const { receivesAllEvents = false } = transport
+  const shared: Transport = (request, sink) => {
     const { locks } = navigator as Partial<Navigator>
     if (!locks || typeof BroadcastChannel === 'undefined') return transport(request, sink)
-
-    const group = JSON.stringify(['sharedTransport 1', scope, request.url, request.withCredentials])
-    const past = kept?.group === group && kept.seen.id === request.lastEventId ? kept.seen : null
-    const tab: Tab = {
-      group,
-      request,
-      sink,
-      transport,
-      names: new Set(),
-      seen: past ?? new Seen(newLine(request.lastEventId)),
-      shown: 'connecting',
-      term: 0,
-      over: (failed) => close(failed),
-    }
-    kept = null
-    let membership: Membership | null = join(tab, locks)
-
-    // A page that leaves or freezes lets another tab lead, and comes back as one that was away.
-    const away = (): void => {
-      membership?.leave()
-      membership = null
-    }
-    const back = (): void => void (membership ??= join(tab, locks))
-    const listening = new AbortController()
-    const { signal } = listening
-    addEventListener('pagehide', away, { signal })
-    addEventListener('pageshow', back, { signal })
-    document.addEventListener('freeze', away, { signal })
-    document.addEventListener('resume', back, { signal })
-
-    function close(failed: boolean): void {
-      if (signal.aborted) return
-      listening.abort()
-      away()
-      // Without an id, a stream that was stopped starts anew. One that failed goes on: others may have reconnected meanwhile.
-      if (tab.seen.id !== '' || failed) kept = { group, seen: tab.seen }
-    }
-
-    return {
-      listen: (name) => {
-        if (tab.names.has(name)) return
-        tab.names.add(name)
-        membership?.listen(name)
-      },
-      close: () => close(false),
-    }
+    return share(scope, transport, request, sink, locks)
   }
+  return Object.assign(shared, { receivesAllEvents })
 }
 
-/** What stays of a connection while its page is away. */
-interface Tab {
-  readonly group: string
-  readonly request: TransportRequest
-  readonly sink: TransportSink
-  readonly transport: Transport
-  /** All names that any tab listens to: who leads next needs them before it connects. */
-  readonly names: Set<string>
-  seen: Seen
-  /** What the page was told last. */
-  shown: Shown
-  /** Of the newest leader heard of: what is said with an older one comes from a leader that was robbed and does not know. */
-  term: number
-  over: (failed: boolean) => void
-}
-
-/** Takes part in a group, until it leaves. */
-function join(tab: Tab, locks: LockManager): Membership {
-  const { group, sink, names } = tab
+function share(
+  scope: string,
+  transport: Transport,
+  request: TransportRequest,
+  sink: TransportSink,
+  locks: LockManager,
+): TransportConnection {
   const me = crypto.randomUUID()
-  const channel = new BroadcastChannel(group)
-  /** `alone`: with a connection of its own, until it is where the others are. */
-  let role: 'follows' | 'leads' | 'alone' | 'gone' = 'follows'
-  const follows = (): boolean => role === 'follows'
-  const isGone = (): boolean => role === 'gone'
-  const post = (message: Message): void => channel.postMessage(message)
+  const names = new Set<string>()
+  let role: 'away' | 'follower' | 'alone' | 'leader' = 'away'
+  const is = (one: typeof role): boolean => role === one
 
-  // --- What comes: the leader's own reports take the same way as those that followers hear of
+  // --- What this tab has received, and what its page was told
 
-  function apply(report: Report): void {
-    switch (report.kind) {
-      case 'open':
-      case 'retrying':
-        show(report.kind)
-        return
-      case 'event':
-        take(report.line, report.n, report.event)
-        return
-      case 'id':
-        if (report.line !== tab.seen.line || report.n !== tab.seen.n || report.id === tab.seen.id) return
-        tab.seen.id = report.id
-        sink.id(report.id)
-        return
-      case 'activity':
-        sink.activity()
-        return
-      case 'retry':
-        sink.retry(report.delay)
-        return
-      case 'end':
-        tab.over(false)
-        sink.end(report.reason)
-        return
-      case 'fail':
-        tab.over(true)
-        sink.fail(report.failure)
+  /** Of this tab's own last report. */
+  let seq = 0
+  let log = new Log({ term: me, seq, id: request.lastEventId })
+  let shown: Shown = 'connecting'
+  let retry: number | null = null
+  let { wasOpen } = request
+
+  function apply(report: Report, at: { term: string; seq: number }): void {
+    if (report.kind === 'event') deliver({ term: at.term, seq: at.seq, id: report.id, event: report.event })
+    else if (report.kind === 'open' || report.kind === 'retrying') show(report.kind)
+    else if (report.kind === 'activity') sink.activity()
+    else if (report.kind === 'retry') sink.retry((retry = report.delay))
+    else {
+      close()
+      if (report.kind === 'end') sink.end(report.reason)
+      else sink.fail(report.failure)
     }
   }
 
-  function show(shown: 'open' | 'retrying'): void {
-    // When one tab's connection takes the place of another's, nobody need know.
-    const stillOpen = shown === 'open' && tab.shown === 'open'
-    tab.shown = shown
-    if (stillOpen) sink.activity()
-    else sink[shown]()
+  function deliver(entry: Entry): void {
+    log.add(entry)
+    if (entry.event) sink.message(entry.event)
+    else sink.id(entry.id)
   }
 
-  function take(line: string, n: number, event: RawEvent): void {
-    const { seen } = tab
-    if (line !== seen.line || n > seen.n + 1) {
-      ask()
-      return
-    }
-    if (n <= seen.n) {
-      const known = seen.numbered(n)
-      if (!known || isSame(known, event)) return
-      // The server did not resume, and this is news under an old number.
-      tab.seen = new Seen({ line, n: n - 1, id: '' })
-    }
-    tab.seen.add(event)
-    sink.message(event)
+  function show(next: 'open' | 'retrying'): void {
+    // When one tab's connection takes the place of another's, the page need not know.
+    const isStillOpen = next === 'open' && shown === 'open'
+    shown = next
+    wasOpen ||= next === 'open'
+    if (isStillOpen) sink.activity()
+    else sink[next]()
   }
 
-  // --- A connection of this tab's, because it leads or is alone
+  /** Keeps only the id: to the others, this tab has just come. */
+  function forget(): void {
+    log = new Log({ term: me, seq: ++seq, id: log.end.id })
+  }
 
-  let connection: TransportConnection | null = null
-  let connections = 0
-  /** For what is to be said of the connection later. */
-  let timer: ReturnType<typeof setTimeout> | undefined
+  // --- A connection of this tab's, while it leads or is alone
 
-  function connect(tell: (report: Report) => void): void {
-    const mine = ++connections
-    const { line, id: lastEventId } = tab.seen
-    let { n } = tab.seen
-    let idAlone: string | null = null
-    const say = (report: Report): void => {
-      if (mine === connections) tell(report)
+  let disconnect: (() => void) | null = null
+
+  function connect(): void {
+    let connection: TransportConnection | null = null
+    /** Reported at the end of the turn, unless an event makes it superfluous: an id must not be known before its event. */
+    let pending: Report | null = null
+    let failing: ReturnType<typeof setTimeout> | undefined
+
+    const say = (what: Report): void => {
+      const before = pending
+      pending = null
+      if (before?.kind === 'event' && what.kind !== 'event') say(before)
+      if (disconnect === end) report(what)
     }
+    const saySoon = (what: Report): void => {
+      pending = what
+      queueMicrotask(() => {
+        if (pending === what) say(what)
+      })
+    }
+    const fail = (failure: ConnectionFailure): void => {
+      // In a later task: a page that is about to leave loses its connection first, and that is no failure of the stream.
+      failing ??= setTimeout(() => say({ kind: 'fail', failure }))
+    }
+    const late = setTimeout(() => {
+      if (shown === 'open') say({ kind: 'retrying' })
+    }, HANDOVER)
+    const end = (): void => {
+      disconnect = null
+      clearTimeout(late)
+      clearTimeout(failing)
+      connection?.close()
+    }
+
+    disconnect = end
     try {
-      const made = tab.transport(
-        { ...tab.request, lastEventId },
+      connection = transport(
+        { ...request, lastEventId: log.end.id, wasOpen },
         {
-          open: () => say({ kind: 'open' }),
-          message: (event) => {
-            idAlone = null
-            say({ kind: 'event', line, n: ++n, event })
+          open: () => {
+            clearTimeout(late)
+            say({ kind: 'open' })
           },
+          message: (event) => say({ kind: 'event', id: event.id, event }),
           retrying: () => say({ kind: 'retrying' }),
-          activity: () => say({ kind: 'activity' }),
+          activity: () => saySoon(pending ?? { kind: 'activity' }),
           retry: (delay) => say({ kind: 'retry', delay }),
-          id: (id) => {
-            // Not before an event that it belongs to: whoever had only that much of it would resume after what it never got.
-            idAlone = id
-            queueMicrotask(() => {
-              if (idAlone === id) say({ kind: 'id', line, n, id })
-            })
-          },
+          id: (id) => saySoon({ kind: 'event', id, event: null }),
           end: (reason) => say({ kind: 'end', reason }),
-          fail: (failure) => {
-            // In a later task: a page that is about to leave loses its connection first, and that is no failure of the stream.
-            clearTimeout(timer)
-            timer = setTimeout(() => say({ kind: 'fail', failure }))
-          },
+          fail,
         },
       )
-      if (mine !== connections) {
-        made.close()
-        return
-      }
-      connection = made
-      for (const name of names) made.listen(name)
+      if (disconnect === end) for (const name of names) connection.listen(name)
+      else connection.close()
     } catch (cause) {
-      say({ kind: 'fail', failure: { kind: 'unsupported', message: 'The transport could not start.', cause } })
+      fail({ kind: 'unsupported', message: 'The transport could not start.', cause })
     }
   }
 
-  function disconnect(): void {
-    connections++
-    connection?.close()
-    connection = null
-    clearTimeout(timer)
+  /** The others first: what the page does with it may end this connection. */
+  function report(what: Report): void {
+    const at = { term: is('leader') ? term : me, seq: ++seq }
+    if (is('leader')) post({ kind: 'report', ...at, report: portable(what) })
+    apply(what, at)
+    if (is('alone') && what.kind === 'event') hello()
   }
 
-  // --- Leading
+  // --- Membership in the group of this tab's names
 
-  let withdraw = new AbortController()
-  let release: () => void = noop
-  let claim = 0
+  let group = ''
+  let channel: BroadcastChannel | null = null
+  let ticker: ReturnType<typeof setInterval> | undefined
+  /** Of the newest leader heard of. A leader with an older one had its lock stolen while it hung, and does not know yet. */
+  let term = ''
+  /** The last report heard in that term; null while joining. */
+  let cursor: number | null = null
+  let isAsking = false
+  let catchUp: ReturnType<typeof setTimeout> | undefined
 
-  function queue(): void {
-    withdraw = new AbortController()
-    acquire({ signal: withdraw.signal })
-  }
-
-  function acquire(options: LockOptions): void {
-    let mine: typeof release | undefined
-    const held = (): Promise<void> =>
-      new Promise((resolve) => {
-        mine = release = resolve
-        if (follows()) lead()
-        else release()
-      })
-    locks.request(group, options, held).catch((cause: unknown) => {
-      if (isGone()) return
-      if (mine === release) stepDown()
-      else if (!isAbort(cause)) goAlone()
-    })
-  }
-
-  /**
-   * Messages keep their order, whoever sends them: when its own claim comes back, a new leader has heard all that the old one
-   * said, also that the stream has failed or is finished, and tabs that hear the claim have, too.
-   */
-  function lead(): void {
-    role = 'leads'
-    // A time, so that it is also newer than a term that nobody is left to tell of.
-    claim = Math.max(Date.now(), tab.term + 1)
-    // A channel does not hear itself.
-    const other = new BroadcastChannel(group)
-    other.postMessage({ kind: 'lead', from: me, term: claim } satisfies Message)
-    other.close()
-  }
-
-  function serve(): void {
-    tab.term = claim
-    const tell = (report: Report): void => {
-      opened ||= report.kind === 'open'
-      // The others first: to handle it here may end this connection.
-      post({ ...portable(report), term: claim })
-      apply(report)
+  function enter(): void {
+    if (ending.signal.aborted || isSuspended) return
+    const wanted = [PROTOCOL, scope, request.url, request.withCredentials]
+    const next = JSON.stringify([...wanted, transport.receivesAllEvents ? 'all' : [...names].sort()])
+    if (!is('away') && next === group) return
+    leave()
+    // In another group, what it has kept lacks the events of the new name.
+    if (next !== group) {
+      if (group !== '') forget()
+      term = ''
     }
-    let opened = false
-    timer = setTimeout(() => {
-      if (!opened && tab.shown === 'open') tell({ kind: 'retrying' })
-    }, HANDOVER)
-    // The silence of the last connection is not that of this one.
-    tell({ kind: 'activity' })
-    connect(tell)
-  }
-
-  function welcome({ from, seen }: Message & { kind: 'hello' }): void {
-    post({
-      kind: 'welcome',
-      term: claim,
-      to: from,
-      asked: seen,
-      seen: tab.seen.position(),
-      missed: tab.seen.after(seen),
-      shown: tab.shown,
-      names: [...names],
-    })
-  }
-
-  function stepDown(): void {
-    disconnect()
-    release()
-    release = noop
-    role = 'follows'
-    queue()
+    group = next
+    role = 'follower'
+    channel = new BroadcastChannel(group)
+    channel.onmessage = ({ data }: MessageEvent<Message>) => receive(data)
+    ticker = setInterval(() => void tick().catch(() => undefined), PATIENCE * (1 + Math.random() / 2))
+    sink.activity()
     hello()
+    queue()
+  }
+
+  function leave(): void {
+    role = 'away'
+    clearInterval(ticker)
+    follow(null)
+    // Before the lock is released: there are never two connections.
+    disconnect?.()
+    withdraw()
+    channel?.close()
+    channel = null
+    isAsking = false
+  }
+
+  function post(message: Message): void {
+    channel?.postMessage(message)
+  }
+
+  function receive(message: Message): void {
+    if (message.kind === 'claim') {
+      if (isClaiming && message.from === me) lead()
+    } else if (message.kind === 'hello') {
+      if (is('leader')) welcome(message)
+    } else if (message.term >= term) {
+      if (message.term > term) {
+        if (is('leader')) stepDown()
+        term = message.term
+        follow(null)
+        isAsking = false
+      }
+      wasHeard = true
+      if (message.kind === 'welcome') {
+        if (message.to === me && !is('leader')) welcomed(message)
+      } else if (cursor !== null && message.seq === cursor + 1) {
+        cursor++
+        apply(message.report, message)
+      } else if (cursor === null || message.seq > cursor) {
+        cursor = null
+        hello()
+      }
+    }
   }
 
   // --- Following
 
-  /** A question is under way. */
-  let asking = false
-  /** Ticks since the leader was heard. */
-  let silence = 0
-  /** Who holds the lock and was asked. */
-  let suspect: string | undefined
+  /** From a report on, or from none while joining. */
+  function follow(from: number | null): void {
+    cursor = from
+    clearTimeout(catchUp)
+    catchUp = undefined
+  }
 
+  /** To whoever leads, one at a time. */
   function hello(): void {
-    asking = true
-    post({ kind: 'hello', from: me, seen: tab.seen.position(), names: [...names] })
+    if (!isAsking) post({ kind: 'hello', from: me, term, at: log.end })
+    isAsking = true
   }
 
-  function ask(): void {
-    if (!asking) hello()
+  function welcomed(leader: Welcome): void {
+    const { asked, entries, end } = leader
+    isAsking = false
+    if (cursor !== null && leader.seq < cursor) return
+    let missed = entries && after(log.end, asked, entries)
+    if (!entries && log.end.term === asked.term && log.end.seq === asked.seq) {
+      if (asked.id === '') {
+        // Nobody knows where this tab was: it starts at the newest event.
+        log = new Log(end)
+        if (end.id !== '') sink.id(end.id)
+        missed = []
+      } else if (is('follower')) catchUp ??= setTimeout(goAlone, CATCH_UP)
+    }
+    if (!missed || is('away')) return
+
+    if (cursor === null) sink.activity()
+    disconnect?.()
+    role = 'follower'
+    follow(leader.seq)
+    if (leader.retry !== null && leader.retry !== retry) apply({ kind: 'retry', delay: leader.retry }, end)
+    if (missed.length > 0 && shown !== 'open') show('open')
+    for (const entry of missed) if (!is('away')) deliver(entry)
+    if (is('away') || leader.shown === shown || (leader.shown === 'connecting' && shown === 'retrying')) return
+    show(leader.shown === 'open' ? 'open' : 'retrying')
   }
 
-  function welcomed({ asked, seen: leader, missed, shown }: Welcome): void {
-    asking = false
-    const { seen } = tab
-    const { line } = leader
-    if (asked.line !== seen.line) {
-      ask()
-      return
-    }
-    // So far behind that nobody knows what it lacks, or so far ahead that it cannot compare what comes with what it has.
-    if (missed === null || (line === seen.line && leader.n < seen.oldest())) {
-      if (asked.n !== seen.n || asked.id !== seen.id) ask()
-      else if (follows()) goAlone()
-      return
-    }
-
-    let n = leader.n - missed.length
-    if (line !== seen.line || n > seen.n) {
-      const isNew = seen.id === ''
-      // A tab that is alone has moved on since it asked.
-      tab.seen = new Seen(isNew ? leader : { line, n: n + seen.n - asked.n, id: seen.id })
-      if (isNew && leader.id !== '') sink.id(leader.id)
-    }
-    if (role === 'alone') {
-      disconnect()
-      role = 'follows'
-      queue()
-    }
-    if (shown !== 'connecting' && shown !== tab.shown) show(shown)
-    for (const event of missed) if (!isGone()) take(line, ++n, event)
-    if (!isGone()) apply({ kind: 'id', ...leader })
-  }
-
-  /** The leader does not know any more what this tab lacks, but the server may. */
   function goAlone(): void {
+    follow(null)
     role = 'alone'
-    withdraw.abort()
-    disconnect()
-    tab.seen = new Seen(newLine(tab.seen.id))
-    connect((report) => {
-      apply(report)
-      if (report.kind === 'event' && !isGone()) ask()
+    connect()
+  }
+
+  // --- Leading
+
+  /** Aborts the request for the lock, or releases it. */
+  let withdraw = (): void => undefined
+  let isClaiming = false
+  let tookOver = log.end
+
+  function queue(steal = false): void {
+    withdraw()
+    const turn = new AbortController()
+    const { signal } = turn
+    withdraw = () => {
+      isClaiming = false
+      turn.abort()
+    }
+    const held = (): Promise<void> =>
+      new Promise((release) => {
+        signal.addEventListener('abort', () => release())
+        if (signal.aborted) release()
+        else claim()
+      })
+    locks.request(group, steal ? { steal } : { signal }, held).catch((cause: unknown) => {
+      if (signal.aborted) return
+      if (cause instanceof DOMException && cause.name === 'AbortError') stepDown()
+      else if (is('follower')) goAlone()
     })
   }
 
-  /** Timers of hidden tabs are late: silence alone proves nothing, but a question without an answer does. */
-  function tick(): void {
-    asking = false
-    silence++
-    // A tab that knows nothing of the stream would lead it from its start: it leaves the others the time to do better.
-    const patience = tab.seen.id === '' && tab.seen.n === 0 ? 3 : 1
-    if (follows() && silence > patience) void doubt().catch(noop)
+  function claim(): void {
+    isClaiming = true
+    // A channel does not hear itself.
+    const other = new BroadcastChannel(group)
+    other.postMessage({ kind: 'claim', from: me } satisfies Message)
+    other.close()
   }
 
-  /** Asks a silent leader, and robs it the next time; but not one that has just taken its place, be it by robbing it. */
-  async function doubt(): Promise<void> {
+  function lead(): void {
+    isClaiming = false
+    role = 'leader'
+    follow(null)
+    announce(term)
+    if (!disconnect) connect()
+  }
+
+  /** A term is a time, so that it is also later than one that nobody is left to tell of, and a name. They compare as strings. */
+  function announce(last: string): void {
+    tookOver = log.end
+    term = `${Math.max(Date.now(), (Number.parseInt(last) || 0) + 1)} ${me}`
+    // Also for the pages: the silence of the last connection is not that of this one.
+    report({ kind: 'activity' })
+  }
+
+  function welcome({ from, term: known, at }: Hello): void {
+    // The clock was set back. Or the lock was stolen from this tab: then whoever has it now takes a later term still.
+    if (known > term) announce(known)
+    // Without an id, a tab that followed another leader gets everything since this one took over.
+    const entries = log.after(at) ?? (at.id === '' && at.term !== from ? log.after(tookOver) : null)
+    post({ kind: 'welcome', to: from, term, seq, asked: at, entries, end: log.end, shown, retry })
+  }
+
+  /** The lock was stolen, or a later leader reports. */
+  function stepDown(): void {
+    disconnect?.()
+    role = 'follower'
+    follow(null)
+    // Without ids, what this connection brought cannot be compared with what the new leader's brings.
+    if (log.end.id === '') forget()
+    queue()
+    isAsking = false
+    hello()
+  }
+
+  // --- A leader that hangs keeps its lock. Timers of hidden tabs are late, so silence proves nothing, and the leader is asked.
+
+  let wasHeard = false
+  let unanswered = 0
+  let suspect: string | undefined
+
+  async function tick(): Promise<void> {
+    isAsking = false
+    if (isClaiming) claim()
     const { held = [] } = await locks.query()
+    if (is('leader') || is('away') || isClaiming) return
     const holder = held.find(({ name }) => name === group)?.clientId
-    if (!follows() || silence === 0) return
-    if (holder === undefined || holder !== suspect) {
-      suspect = holder
-      hello()
-    } else {
-      silence = 0
-      withdraw.abort()
-      acquire({ steal: true })
-    }
+    // Whoever has just been given the lock has all its time before it.
+    if (wasHeard || holder !== suspect) unanswered = 0
+    else unanswered++
+    suspect = holder
+    if (unanswered > MAX_UNANSWERED) {
+      unanswered = 0
+      queue(true)
+    } else if (!wasHeard) hello()
+    wasHeard = false
   }
 
-  // --- The channel
+  // --- The page. One that leaves or freezes lets another tab lead, and comes back as one that is behind.
 
-  function learn(name: string): void {
-    names.add(name)
-    connection?.listen(name)
+  const ending = new AbortController()
+  const { signal } = ending
+  let isSuspended = false
+
+  function suspend(): void {
+    isSuspended = true
+    leave()
   }
 
-  channel.onmessage = ({ data }: MessageEvent<Message>) => {
-    if (data.kind === 'hello') {
-      data.names.forEach(learn)
-      if (role === 'leads' && connection) welcome(data)
-    } else if (data.kind === 'listen') learn(data.name)
-    else if (data.kind === 'lead' && data.from === me) {
-      if (role !== 'leads' || data.term !== claim || connection) return
-      if (claim > tab.term) serve()
-      else lead()
-    } else if (data.term >= tab.term) heard(data)
+  function resume(): void {
+    isSuspended = false
+    enter()
   }
 
-  function heard(message: Exclude<Message, { kind: 'hello' | 'listen' }>): void {
-    tab.term = message.term
-    silence = 0
-    suspect = undefined
-    if (connection && role === 'leads') stepDown()
-    else if (message.kind === 'lead') hello()
-    else if (message.kind === 'welcome') {
-      if (message.to !== me) return
-      message.names.forEach(learn)
-      welcomed(message)
-    } else if (role === 'alone') ask()
-    else apply(message)
+  function close(): void {
+    ending.abort()
+    leave()
   }
 
-  const ticker = setInterval(tick, PATIENCE * (0.75 + Math.random() / 2))
-  hello()
-  queue()
-
+  addEventListener('pagehide', suspend, { signal })
+  addEventListener('pageshow', resume, { signal })
+  // Events of the document, and they do not bubble. A worker has none.
+  if (typeof document !== 'undefined') {
+    document.addEventListener('freeze', suspend, { signal })
+    document.addEventListener('resume', resume, { signal })
+  }
+  // In a microtask: names that come in one turn are one group, or one move.
+  queueMicrotask(enter)
   return {
     listen: (name) => {
-      connection?.listen(name)
-      post({ kind: 'listen', name })
+      names.add(name)
+      queueMicrotask(enter)
     },
-    leave: () => {
-      role = 'gone'
-      clearInterval(ticker)
-      withdraw.abort()
-      // Before the lock is released: there are never two connections.
-      disconnect()
-      release()
-      channel.close()
-    },
+    close,
   }
 }
 
-/** Where a tab is in the stream, and the newest events before that, for tabs that are behind. */
-class Seen {
-  readonly line: string
-  n: number
-  id: string
-  /** The id before the first of the events. */
-  private floor: string
+/** The newest events of a tab, with no gap between them. */
+class Log {
+  end: Position
+  /** Before the first entry. */
+  private start: Position
+  private readonly entries: Entry[] = []
   private size = 0
-  private readonly events: RawEvent[] = []
 
-  constructor({ line, n, id }: Position) {
-    this.line = line
-    this.n = n
-    this.id = this.floor = id
+  constructor(start: Position) {
+    this.start = this.end = start
   }
 
-  position(): Position {
-    return { line: this.line, n: this.n, id: this.id }
-  }
-
-  /** The number before the first of the events. */
-  oldest(): number {
-    return this.n - this.events.length
-  }
-
-  numbered(n: number): RawEvent | undefined {
-    return this.events[n - this.oldest() - 1]
-  }
-
-  add(event: RawEvent): void {
-    this.n++
-    this.id = event.id
-    this.events.push(event)
-    this.size += sizeOf(event)
-    while (this.events.length > MAX_EVENTS || this.size > MAX_SIZE) {
-      const dropped = this.events.shift()
+  add(entry: Entry): void {
+    this.entries.push(entry)
+    this.end = positionOf(entry)
+    this.size += sizeOf(entry)
+    while (this.entries.length > MAX_EVENTS || this.size > MAX_SIZE) {
+      const dropped = this.entries.shift()
       if (!dropped) return
-      this.floor = dropped.id
+      this.start = positionOf(dropped)
       this.size -= sizeOf(dropped)
     }
   }
 
-  /** What came after a position; null if that is not known. By number, and in doubt by id, as a server would. */
-  after({ line, n, id }: Position): RawEvent[] | null {
-    if (line === this.line && n > this.n) return []
-    const idThen = n === this.n ? this.id : n === this.oldest() ? this.floor : this.numbered(n)?.id
-    if (line === this.line && id === idThen) return this.events.slice(n - this.oldest())
-    if (id === '') return []
-    const ids = [this.floor, ...this.events.map((event) => event.id)]
-    if (ids.includes(id)) return this.events.slice(ids.indexOf(id))
-    return id === this.id ? [] : null
+  after(position: Position): readonly Entry[] | null {
+    return after(position, this.start, this.entries)
   }
 }
 
-const noop = (): void => undefined
-
-function newLine(id: string): Position {
-  return { line: crypto.randomUUID(), n: 0, id }
+/** The entries after a position; null if it is not among them. An id is that of its last event, as for a server. */
+function after({ term, seq, id }: Position, start: Position, entries: readonly Entry[]): readonly Entry[] | null {
+  const known = [start, ...entries]
+  let found = known.findIndex((one) => one.term === term && one.seq === seq)
+  if (found < 0 && id !== '') found = known.map((one) => one.id).lastIndexOf(id)
+  return found < 0 ? null : entries.slice(found)
 }
 
-function sizeOf({ event, data, id }: RawEvent): number {
-  return event.length + data.length + id.length
+function positionOf({ term, seq, id }: Position): Position {
+  return { term, seq, id }
 }
 
-function isSame(one: RawEvent, other: RawEvent): boolean {
-  return one.event === other.event && one.data === other.data && one.id === other.id
-}
-
-function isAbort(cause: unknown): boolean {
-  return cause instanceof DOMException && cause.name === 'AbortError'
+function sizeOf({ event, id }: Entry): number {
+  return id.length + (event ? event.event.length + event.data.length : 0)
 }
 
 /** What can be sent to other tabs: headers and causes cannot. */
 function portable(report: Report): Report {
-  return report.kind === 'fail'
-    ? { kind: 'fail', failure: { ...report.failure, headers: undefined, cause: undefined } }
-    : report
+  if (report.kind !== 'fail') return report
+  return { kind: 'fail', failure: { ...report.failure, headers: undefined, cause: undefined } }
 }

@@ -97,7 +97,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
           window.listen('/numbers', [...listened, 'stream-reset', 'close'], {
             kind: transport,
             idleTimeout: 1_000,
-            retry: { base: 10, cap: 50, max: Infinity },
+            retry: { initialDelay: 10, maxDelay: 50, maxAttempts: Infinity },
           }),
         [names, kind] as const,
       )

@@ -93,8 +93,24 @@ describe('the end of the response', () => {
     connect({ method, eof })
     await vi.waitFor(() => expect(sink[outcome]).toHaveBeenCalledOnce())
     if (outcome === 'end') expect(sink.end).toHaveBeenCalledWith('ended')
-    else expect(sink.fail).toHaveBeenCalledWith(expect.objectContaining({ kind: 'network', once: method === 'POST' }))
+    else expect(sink.fail).toHaveBeenCalledWith(expect.objectContaining({ kind: 'network' }))
     expect(sink.message).toHaveBeenCalledExactlyOnceWith({ event: 'message', data: 'a', id: '' })
+  })
+})
+
+describe('the method', () => {
+  it.each([
+    [{}, 'GET', false],
+    [{ body: 'question' }, 'POST', true],
+    [{ method: 'PUT' }, 'PUT', true],
+    [{ method: 'get' }, 'GET', false],
+  ])('of %j is %s, repeated only when asked: %s', async (options, method, once) => {
+    listener = streams('data: a\n\n', 'end')
+    expect(fetchTransport(options).once).toBe(once)
+    connect(options)
+    await vi.waitFor(() => expect(requests).toHaveLength(1))
+    expect(requests[0]?.method).toBe(method)
+    await vi.waitFor(() => expect(sink.message).toHaveBeenCalled())
   })
 })
 
@@ -104,8 +120,6 @@ describe('what cannot be sent', () => {
     connect({ method: 'POST', [name]: () => Promise.reject(cause) })
     await vi.waitFor(() => expect(sink.fail).toHaveBeenCalled())
     expect(sink.fail.mock.calls).toEqual([[expect.objectContaining({ kind: 'request', cause })]])
-    // Nothing was sent: it may be tried again.
-    expect(sink.fail.mock.calls[0]?.[0].once).toBeUndefined()
     expect(requests).toEqual([])
   })
 

@@ -20,7 +20,10 @@ import type {
 } from './useEventSource'
 
 export interface FetchTransportOptions {
-  /** Any other method than GET may change something: it is repeated only if `retry.decide` says so. @default 'GET' */
+  /**
+   * Any other method than GET may change something: such a request is repeated only if `retry.decide` says so, or if it was never
+   * sent. @default 'GET', or 'POST' with a body
+   */
   method?: string | undefined
   /** A function is called for every attempt: the place for fresh tokens. */
   headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
@@ -49,7 +52,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
     void stream(request, sink, options, abort.signal)
     return { listen: () => undefined, close: () => abort.abort() }
   }
-  return Object.assign(transport, { receivesAllEvents: true })
+  return Object.assign(transport, { receivesAllEvents: true, once: !isGet(methodOf(options)) })
 }
 
 async function stream(
@@ -58,15 +61,14 @@ async function stream(
   options: FetchTransportOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { method = 'GET', eof = isGet(method) ? 'reconnect' : 'close' } = options
-  const once = !isGet(method)
+  const method = methodOf(options)
+  const { eof = isGet(method) ? 'reconnect' : 'close' } = options
 
   let init: RequestInit
   try {
     init = await requestInit(request, options, method, signal)
   } catch (cause) {
-    // Nothing was sent, so even a POST may be tried again.
-    sink.fail({ kind: 'request', message: `The request could not be prepared: ${String(cause)}`, cause })
+    sink.fail({ kind: 'request', message: 'The request could not be prepared.', cause })
     return
   }
 
@@ -84,23 +86,27 @@ async function stream(
     }
     const failure = failureOf(response)
     if (failure) {
-      sink.fail({ ...failure, body: await bodyStart(reader), once })
+      sink.fail({ ...failure, body: await bodyStart(reader) })
       return
     }
     sink.open()
     await read(reader, request, sink)
     // A block without an empty line at its end is dropped, and so is its id (section 9.2.6).
     if (eof === 'close') sink.end('ended')
-    else sink.fail({ kind: 'network', message: 'The server ended the response.', once })
+    else sink.fail({ kind: 'network', message: 'The server ended the response.' })
   } catch (cause) {
     // A refused connection, an unknown host and a cross-origin response without permission are the same TypeError.
-    sink.fail({ kind: 'network', message: `The connection failed: ${String(cause)}`, cause, once })
+    sink.fail({ kind: 'network', message: 'The connection failed.', cause })
   } finally {
     void reader?.cancel().catch(() => undefined)
   }
 }
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>
+
+function methodOf({ method, body }: FetchTransportOptions): string {
+  return method ?? (body === undefined || body === null ? 'GET' : 'POST')
+}
 
 function isGet(method: string): boolean {
   return method.toUpperCase() === 'GET'
@@ -157,7 +163,7 @@ async function read(reader: Reader | undefined, { lastEventId }: TransportReques
     },
     onRetry: (delay) => sink.retry(delay),
   })
-  // The parser strips one byte order mark. A decoder that strips one too would make it two.
+  // The parser strips one byte order mark, and only one is to be stripped.
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   for (let chunk = await reader?.read(); chunk && !chunk.done; chunk = await reader?.read()) {
     // Comments have no event, but show that the connection is alive.

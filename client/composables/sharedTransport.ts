@@ -123,13 +123,13 @@ type Message =
 
 /** A transport that shares the connection of another transport between tabs. Where tabs cannot agree, each has its own. */
 export function sharedTransport({ scope, transport }: SharedTransportOptions): Transport {
-  const { receivesAllEvents = false } = transport
+  const { receivesAllEvents = false, once = false } = transport
   const shared: Transport = (request, sink) => {
     const { locks } = navigator as Partial<Navigator>
     if (!locks || typeof BroadcastChannel === 'undefined') return transport(request, sink)
     return share(scope, transport, request, sink, locks)
   }
-  return Object.assign(shared, { receivesAllEvents })
+  return Object.assign(shared, { receivesAllEvents, once })
 }
 
 function share(

@@ -2,7 +2,18 @@
 import { flushPromises, mount } from '@vue/test-utils'
 import { renderToString } from '@vue/server-renderer'
 import { describe, expect, it, vi } from 'vitest'
-import { type App, type Component, createSSRApp, defineComponent, h, KeepAlive, nextTick, ref, Suspense } from 'vue'
+import {
+  type App,
+  type Component,
+  createSSRApp,
+  defineComponent,
+  effectScope,
+  h,
+  KeepAlive,
+  nextTick,
+  ref,
+  Suspense,
+} from 'vue'
 import { useEventSource, type Transport, type TransportSink } from './useEventSource'
 
 /** A transport that has the sinks of the connections that are open. */
@@ -142,6 +153,24 @@ describe('immediate', () => {
     expect(container.innerHTML).toBe('<output>connecting</output>')
     expect(open.size).toBe(1)
     hydrated.unmount()
+    expect(open.size).toBe(0)
+  })
+
+  it('in a store starts though the component that used it first is never mounted', async () => {
+    const { transport, open } = wire()
+    const store = effectScope(true)
+    const mountedNever: Component = {
+      async setup() {
+        store.run(() => useEventSource('/sse', { transport, immediate: true }))
+        await new Promise(() => undefined)
+        return () => h('p')
+      },
+    }
+    const component = mount({ render: () => h(Suspense, () => h(mountedNever)) })
+    await flushPromises()
+    expect(open.size).toBe(1)
+    component.unmount()
+    store.stop()
     expect(open.size).toBe(0)
   })
 })

@@ -118,11 +118,11 @@ describe('its transports, copied beside it', () => {
 })
 
 describe('minified and gzipped', () => {
-  it('it is at most 4 kB', async () => {
+  it('it is at most 4.2 kB', async () => {
     const { code } = await transformWithOxc(readFileSync(file, 'utf8'), file)
     const { code: small } = await minify('useEventSource.js', code, { module: true })
     const bytes = gzipSync(small, { level: 9 }).length
     expect(bytes).toBeGreaterThan(1_000)
-    expect(bytes).toBeLessThanOrEqual(4_096)
+    expect(bytes).toBeLessThanOrEqual(4_200)
   })
 })

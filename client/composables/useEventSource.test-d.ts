@@ -7,6 +7,7 @@ import {
   type Decoders,
   type EventSourceStatus,
   type RawEvent,
+  type Reduction,
   type UseEventSourceReturn,
 } from './useEventSource'
 
@@ -255,3 +256,11 @@ useEventSource('/sse', {
 })
 // @ts-expect-error -- decide is asked about connections, not about decoders
 useEventSource('/sse', { retry: { decide: (one) => one.kind === 'decode' } })
+
+// --- A reduction made elsewhere
+
+declare const counting: Reduction<number, { message: string }>
+expectTypeOf(useEventSource('/sse', counting).content.value).toEqualTypeOf<number>()
+export function useReduced<C>(url: string, reduction: Reduction<C, { message: string }>): UseEventSourceReturn<C> {
+  return useEventSource(url, reduction)
+}

@@ -321,6 +321,16 @@ describe('content', () => {
     expect(seen).toBe(0)
   })
 
+  it('that is NaN is published like any other', async () => {
+    const stream = await started(() =>
+      useEventSource('/sse', { transport, initial: 0, reduce: (sum, { data }) => sum + Number(data) }),
+    )
+    say('1')
+    say('x')
+    frame()
+    expect(stream.content.value).toBeNaN()
+  })
+
   it('that would be longer than a string can be stays as it is, and says so', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     say('a'.repeat(2 ** 28))
@@ -566,6 +576,84 @@ describe('start and stop', () => {
     say('d', '7')
     frame()
     expect(stream.lastEventId.value).toBe('7')
+  })
+
+  it.each([
+    [
+      'stop and start',
+      async (stream: { stop: () => void; start: () => void }) => {
+        stream.stop()
+        stream.start()
+        await microtasks()
+      },
+    ],
+    [
+      'a retry',
+      async () => {
+        refused()
+        await vi.advanceTimersByTimeAsync(1_000)
+      },
+    ],
+  ])('the same id counts again on another connection, after %s', async (_how, reconnect) => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('a', '5')
+    stream.clear()
+    await reconnect(stream)
+    say('a', '5')
+    refused()
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(newest().request.lastEventId).toBe('5')
+  })
+
+  it('clear twice forgets as clear once does', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport }))
+    say('a', '5')
+    stream.clear()
+    stream.clear()
+    say('b', '5')
+    frame()
+    expect(stream.lastEventId.value).toBe('')
+  })
+
+  it('a stored id waits for the first URL', async () => {
+    const url = ref<string | null>(null)
+    await started(() => useEventSource(url, { transport, lastEventId: '42' }))
+    url.value = '/a'
+    await microtasks()
+    expect(newest().request).toMatchObject({ url: here('/a'), lastEventId: '42' })
+    url.value = '/b'
+    await microtasks()
+    expect(newest().request).toMatchObject({ url: here('/b'), lastEventId: '' })
+  })
+
+  it('a URL that becomes null begins no new stream, and keeps the content', async () => {
+    const url = ref<string | null>('/a')
+    const stream = await started(() => useEventSource(url, { transport, keepContent: false }))
+    say('answer')
+    url.value = null
+    await microtasks()
+    expect([stream.status.value, stream.content.value]).toEqual(['idle', 'answer'])
+    url.value = '/b'
+    await microtasks()
+    expect(stream.content.value).toBe('')
+  })
+
+  it('stop and start do not make a stream one that was never open', async () => {
+    const url = ref('/a')
+    const stream = await started(() => useEventSource(url, { transport }))
+    newest().sink.open()
+    stream.stop()
+    stream.start()
+    await microtasks()
+    expect(newest().request.wasOpen).toBe(true)
+    url.value = '/b'
+    await microtasks()
+    expect(newest().request.wasOpen).toBe(false)
+    newest().sink.open()
+    newest().sink.end('no-content')
+    stream.start()
+    await microtasks()
+    expect(newest().request.wasOpen).toBe(false)
   })
 
   it('start resumes after the id that was stored before a reload', async () => {
@@ -1074,9 +1162,30 @@ describe('what is known of a connection', () => {
     }
     refused()
     expect(stream.retryAt.value).toBeGreaterThan(Date.now())
-    const absurd = await started(() => useEventSource('/sse', { transport, retry: { decide: () => NaN } }))
+  })
+
+  it.each([NaN, undefined, null])('is refused by a decide that answers %s', async (answer) => {
+    const decide = (): never => answer as never
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { decide } }))
     refused()
-    expect(absurd.retryAt.value).toBe(Date.now())
+    expect([stream.status.value, connections.length]).toEqual(['failed', 1])
+  })
+
+  it.each([-5, 0])('happens in the next task if decide answers %d', async (answer) => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { decide: () => answer } }))
+    refused()
+    expect(stream.status.value).toBe('reconnecting')
+    await vi.advanceTimersByTimeAsync(1)
+    expect(connections).toHaveLength(2)
+  })
+
+  it('stableAfter: Infinity never calls a connection stable', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport, retry: { stableAfter: Infinity } }))
+    refused()
+    await vi.advanceTimersByTimeAsync(1_000)
+    newest().sink.open()
+    await vi.advanceTimersByTimeAsync(86_400_000)
+    expect(stream.attempt.value).toBe(1)
   })
 
   it('start while our own attempt is under way does nothing', async () => {
@@ -1128,6 +1237,60 @@ describe('the URL', () => {
     expect(stream.status.value).toBe('connecting')
     expect(newest().request).toMatchObject({ url: here('/b'), lastEventId: '' })
     expect(opened.mock.calls).toEqual([[1]])
+  })
+
+  it.each([
+    ['/a', '/b'],
+    [null, '/b'],
+  ])('that changes from %s to %s in the task of the start is opened once', async (from, to) => {
+    const url = ref(from)
+    const stream = scope.run(() => useEventSource(url, { transport }))
+    stream?.start()
+    url.value = to
+    await microtasks()
+    await microtasks()
+    expect(connections.map(({ request }) => request.url)).toEqual([here('/b')])
+  })
+
+  it('that changes in the task of a start that would resume does not get the id of the other', async () => {
+    const url = ref('/a')
+    const stream = await started(() => useEventSource(url, { transport }))
+    say('a', 'A7')
+    refused()
+    stream.start()
+    url.value = '/b'
+    await microtasks()
+    await microtasks()
+    expect(connections.map(({ request }) => [request.url, request.lastEventId])).toEqual([
+      [here('/a'), ''],
+      [here('/b'), ''],
+    ])
+  })
+
+  it('that a watcher of the status takes back is not opened', async () => {
+    const url = ref<string | null>(null)
+    const stream = scope.run(() => useEventSource(url, { transport }))
+    if (!stream) throw new Error('The scope is over.')
+    scope.run(() => watch(stream.status, (status) => status === 'connecting' && (url.value = null), { flush: 'sync' }))
+    stream.start()
+    url.value = '/a'
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect([stream.status.value, live()]).toEqual(['idle', []])
+  })
+
+  it.each([true, false])('that a watcher of the status stops is not opened: reactive %s', async (isReactive) => {
+    const url = ref<string | null>(null)
+    let plain: string | null = null
+    const stream = scope.run(() =>
+      useEventSource(() => (isReactive ? url.value : plain), { transport, idleTimeout: 1_000 }),
+    )
+    if (!stream) throw new Error('The scope is over.')
+    scope.run(() => watch(stream.status, (status) => status === 'connecting' && stream.stop(), { flush: 'sync' }))
+    stream.start()
+    url.value = plain = '/b'
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(connections).toEqual([])
+    expect(['idle', 'closed']).toContain(stream.status.value)
   })
 
   it('that has changed back by the end of the task has not changed', async () => {
@@ -1274,13 +1437,27 @@ describe('the end of the scope', () => {
 })
 
 describe('a request that must not be repeated', () => {
+  const once: Transport = Object.assign((...args: Parameters<Transport>) => transport(...args), { once: true })
+
   it('is not, unless decide says so', async () => {
-    const stream = await started(() => useEventSource('/sse', { transport }))
-    newest().sink.fail({ kind: 'network', message: 'Lost.', once: true })
+    const stream = await started(() => useEventSource('/sse', { transport: once }))
+    newest().sink.fail({ kind: 'network', message: 'Lost.' })
     expect(stream.status.value).toBe('failed')
-    const told = await started(() => useEventSource('/sse', { transport, retry: { decide: () => true } }))
-    newest().sink.fail({ kind: 'network', message: 'Lost.', once: true })
+    const told = await started(() => useEventSource('/sse', { transport: once, retry: { decide: () => true } }))
+    newest().sink.fail({ kind: 'network', message: 'Lost.' })
     expect(told.status.value).toBe('reconnecting')
+  })
+
+  it('is not, though nothing arrives for idleTimeout', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport: once, idleTimeout: 5_000 }))
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([stream.status.value, stream.reason.value, connections.length]).toEqual(['failed', 'timeout', 1])
+  })
+
+  it('is, if it was never sent', async () => {
+    const stream = await started(() => useEventSource('/sse', { transport: once }))
+    newest().sink.fail({ kind: 'request', message: 'No token.' })
+    expect(stream.status.value).toBe('reconnecting')
   })
 })
 

@@ -81,12 +81,37 @@ describe('a connection that falls silent', () => {
     expect(stream.status.value).toBe('open')
   })
 
-  it('is not judged while the browser reconnects it', async () => {
+  it('is not judged while the browser reconnects it, each time after a delay of its own', async () => {
     const stream = await opened({ idleTimeout: 5_000 })
-    script.newest.sink.retrying()
-    await vi.advanceTimersByTimeAsync(60_000)
+    for (let attempt = 0; attempt < 20; attempt++) {
+      script.newest.sink.retrying()
+      await vi.advanceTimersByTimeAsync(30_000)
+    }
     expect([stream.status.value, stream.reason.value]).toEqual(['reconnecting', 'network'])
     expect(script.connections).toHaveLength(1)
+  })
+
+  it("is replaced when the browser's own attempt hangs", async () => {
+    const stream = await opened({ idleTimeout: 5_000, retry: { maxDelay: 30_000 } })
+    script.newest.sink.retrying()
+    await vi.advanceTimersByTimeAsync(35_000)
+    expect([stream.status.value, stream.reason.value]).toEqual(['reconnecting', 'timeout'])
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(script.live).toHaveLength(1)
+    expect(script.connections).toHaveLength(2)
+  })
+
+  it('is not dead because the clock was set back', async () => {
+    const stream = await opened({ idleTimeout: 45_000 })
+    for (let beat = 0; beat < 10; beat++) {
+      script.newest.sink.activity()
+      await vi.advanceTimersByTimeAsync(500)
+      sleep(-2_000)
+      await vi.advanceTimersByTimeAsync(15_000)
+    }
+    expect([stream.status.value, script.connections.length]).toEqual(['open', 1])
+    stream.stop()
+    expect(vi.getTimerCount()).toBe(0)
   })
 })
 
@@ -159,7 +184,7 @@ describe('waking from sleep', () => {
     await opened({ retry: { initialDelay: 30_000 } })
     script.refuse()
     sleep(-86_400_000)
-    await vi.advanceTimersByTimeAsync(1_000)
+    await vi.advanceTimersByTimeAsync(31_000)
     expect(script.connections).toHaveLength(2)
   })
 

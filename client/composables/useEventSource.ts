@@ -54,7 +54,7 @@ export type EventSourceStatus = 'idle' | 'connecting' | 'open' | 'reconnecting' 
 /**
  * - `network`: the connection was lost or could not be made
  * - `refused`: native EventSource gave up, and the reason is unknown
- * - `http`: the server answered with a status other than 200; see `status`
+ * - `http`: the server answered with a status other than 200; see `error.status`
  * - `content-type`: the server answered with something other than `text/event-stream`
  * - `timeout`: nothing arrived for `idleTimeout`
  * - `request`: the transport's `headers` or `body` function failed; nothing was sent
@@ -186,9 +186,9 @@ export interface RetryOptions {
   /** Milliseconds a connection must last before attempts are counted from 0 again. @default 5_000 */
   stableAfter?: number | undefined
   /**
-   * Whether to retry: true, false, or after how many milliseconds. `attempt` counts from 1 and includes the browser's. By
-   * default errors that may pass are retried: all but HTTP 4xx (408, 425 and 429 may pass), wrong content types, invalid URLs,
-   * unsupported environments, and requests other than GET.
+   * Whether to retry: true, false, or after how many milliseconds. `attempt` counts from 1 and includes the browser's. The
+   * default retries what may pass: `network`, `refused`, `timeout`, `request`, and of `http` 5xx, 408, 425 and 429; but no
+   * request other than GET that was sent.
    */
   decide?: ((error: ConnectionError, attempt: number) => boolean | number) | undefined
 }
@@ -206,7 +206,10 @@ export interface EventSourceOptions<
   events?: readonly Name[] | undefined
   /** Characters of string content to keep, the newest. @default Infinity */
   limit?: number | undefined
-  /** What ends the stream for good: an event's name, a predicate that is asked before decoding, or false. @default 'close' */
+  /**
+   * What ends the stream for good: an event's name; a predicate, asked before decoding about `message` and the events of `decode`
+   * and `events`; or false. @default 'close'
+   */
   doneOn?: `${Done}` | false | ((event: RawEvent) => boolean) | undefined
   /** False never reconnects. */
   retry?: false | RetryOptions | undefined
@@ -216,7 +219,8 @@ export interface EventSourceOptions<
   keepContent?: boolean | undefined
   /**
    * Milliseconds without data after which a connection counts as dead; 0 is never. It must be longer than the server's
-   * heartbeat. Native EventSource hides comments, so there the heartbeat must be an event named `ping`. @default 0
+   * heartbeat. Native EventSource hides comments, so there the heartbeat must be an event named `ping`; an attempt that the
+   * browser makes by itself may take `maxDelay` longer. @default 0
    */
   idleTimeout?: number | undefined
   /** When refs change: once an animation frame, or with each event. Handlers are always called at once. @default 'frame' */
@@ -232,7 +236,10 @@ export interface EventSourceOptions<
 export interface Reduction<Content, Events> {
   /** The content before the first event: a value, or a function that makes one, for content that `reduce` changes in place. */
   initial: Content | (() => Content)
-  /** Returns the content after one more event. Without it, the data of each `message` is appended to a string. */
+  /**
+   * Returns the content after one more event. Without it, the data of each `message` is appended to a string. To pass the content
+   * as a prop or through a `computed`, return a new object: Vue compares identities there.
+   */
   reduce: (content: Content, event: EventOf<Events>) => Content
 }
 
@@ -304,8 +311,6 @@ export interface TransportRequest {
 export interface ConnectionFailure extends Omit<ErrorDetails, 'event'> {
   kind: ConnectionErrorKind
   message: string
-  /** The request may have changed something, so only `retry.decide` may have it repeated. */
-  once?: boolean
 }
 
 /** What a transport reports. Reports after `close` are ignored. */
@@ -339,6 +344,8 @@ export interface Transport {
   (request: TransportRequest, sink: TransportSink): TransportConnection
   /** It reports events of every name, so `listen` does nothing. @default false */
   readonly receivesAllEvents?: boolean
+  /** A request may change something, so only `retry.decide` may have one repeated that was sent. @default false */
+  readonly once?: boolean
 }
 
 const REFUSED = { kind: 'refused', message: 'The browser gave up without a reason.' } as const
@@ -349,9 +356,9 @@ const PROBE_TIMEOUT = 5_000
 /**
  * The browser's own EventSource. It sends no custom headers and reconnects lost connections itself.
  *
- * When it gives up it hides the reason: 204, 404 and 503 look alike. So the reason is asked for once, by `fetch`, and the answer
- * is dropped after its head. That could cost events only if the server takes them for delivered. So it is done only if there
- * were none to lose, because the stream was never open, or if the request can say after which id they are still to be sent.
+ * When it gives up it hides the reason: 204, 404 and 503 look alike. So it asks once, by `fetch`, and drops the answer after its
+ * head. That answer could swallow events, so it asks only when none can be lost: when the stream was never open, or when the
+ * request can name the last id received.
  */
 export const nativeTransport: Transport = (request, sink) => {
   if (typeof EventSource === 'undefined') throw new TypeError('No EventSource: use another transport.')
@@ -500,10 +507,13 @@ const MIN_SERVER_RETRY = 10
 const MIN_RETRY_AFTER = 1_000
 const MAX_SERVER_DELAY = 3_600_000
 
+/** Milliseconds: a longer timer fires at once. */
+const MAX_TIMER = 2 ** 31 - 1
+
 /** Signs that time may have passed unnoticed, or that the network is back. */
 const PAGE_EVENTS = ['online', 'pageshow', 'visibilitychange', 'resume'] as const
 
-/** The callers' types come down to these: inside, any content and any data will do. */
+/** The implementation is untyped; the overloads carry the types. */
 interface UntypedOptions extends EventSourceOptions<DecoderMap, string, string> {
   initial?: unknown
   reduce?: ((content: never, event: never) => unknown) | undefined
@@ -544,7 +554,7 @@ export function useEventSource<
   const Done extends string = 'close',
 >(
   url: MaybeRefOrGetter<string | URL | null | undefined>,
-  options: EventSourceOptions<Decode, Name, Done> & Reduction<Content, EventsOf<Decode, Name>>,
+  options: EventSourceOptions<Decode, Name, Done> & Reduction<Content, EventsOf<NoInfer<Decode>, NoInfer<Name>>>,
 ): Returns<Content, NoInfer<Decode>, NoInfer<Name>, NoInfer<Done>>
 export function useEventSource(
   url: MaybeRefOrGetter<string | URL | null | undefined>,
@@ -582,13 +592,14 @@ export function useEventSource(
   const initialContent = (): unknown => (typeof initial === 'function' ? (initial as () => unknown)() : initial)
 
   // --- State. `state` is the truth, and the refs show a copy of it: published once a frame for events, at once for a new status.
-  // --- Watchers and callbacks may call start, stop and clear at any point, so all that belongs to a change is set before the
-  // --- first of them runs.
+  // --- Watchers and callbacks may call start, stop and clear at any point, so a change is complete before any of them runs.
 
   const state: State = { content: initialContent(), last: null, lastEventId, retryAt: null, ...IDLE }
   let published: State = { ...state }
   const triggers = {} as Record<keyof State, () => void>
-  let isPublishing = false
+  /** There is something to publish, but it has to wait for what is under way. */
+  let isDirty = false
+  let isHeld = false
   /** By `reduce`, in place: it is the same object, and yet has changed. */
   let isContentMutated = false
   let cancelCommit: (() => void) | undefined
@@ -609,24 +620,29 @@ export function useEventSource(
     return [key, Object.assign(ref, { __v_isShallow: key === 'content' })] as const
   })
 
-  /** Brings the refs up to date, and runs the readers of those that changed. What a watcher changes meanwhile comes after that. */
+  /** Brings the refs up to date, and runs the readers of those that changed. What a reader changes meanwhile comes after that. */
   function publish(): void {
+    isDirty = true
+    if (isHeld) return
     cancelCommit?.()
     cancelCommit = undefined
-    if (isPublishing) return
-    isPublishing = true
-    try {
-      do {
-        if (typeof state.content === 'string') state.content = newestOf(state.content, limit)
-        const before = published
-        published = { ...state }
-        const changed = KEYS.filter((key) => state[key] !== before[key] || (isContentMutated && key === 'content'))
-        isContentMutated = false
-        for (const key of changed) triggers[key]()
-      } while (KEYS.some((key) => state[key] !== published[key]))
-    } finally {
-      isPublishing = false
+    isHeld = true
+    while (isDirty) {
+      isDirty = false
+      if (typeof state.content === 'string') state.content = newestOf(state.content, limit)
+      const before = published
+      published = { ...state }
+      const changed = KEYS.filter((key) => state[key] !== before[key] || (isContentMutated && key === 'content'))
+      isContentMutated = false
+      for (const key of changed)
+        try {
+          triggers[key]()
+        } catch (cause) {
+          // Vue's development build throws what a watcher throws.
+          reportUncaught(cause)
+        }
     }
+    isHeld = false
   }
 
   function change(patch: Partial<State>): void {
@@ -634,13 +650,13 @@ export function useEventSource(
     publish()
   }
 
-  /** Publishes with the next frame; at once if so wished, or if the stage that this belongs to has been left. */
+  /** Publishes with the next frame; at once with flush 'sync', or when the stage has been left. */
   function commitSoon(mine: Stage): void {
     if (flush === 'sync' || stage !== mine || stage === 'ended') publish()
     else cancelCommit ??= onNextFrame(publish)
   }
 
-  /** Runs a callback of the page's. If it throws, that is reported like any uncaught error, and never ends the stream. */
+  /** Runs user code. What it throws is reported like any uncaught error, and never ends the stream. */
   function guarded<T>(name: string, callback: () => T, fallback: T): T {
     try {
       return callback()
@@ -652,8 +668,8 @@ export function useEventSource(
 
   function handleThrown(name: string, cause: unknown, event?: RawEvent): void {
     if (!event) reportUncaught(cause)
-    const message = `${name} threw: ${String(cause)}`
-    state.error = new EventSourceError(event ? 'decode' : 'handler', message, { cause, event }) as AnyEventSourceError
+    const kind = event ? 'decode' : 'handler'
+    state.error = new EventSourceError(kind, `${name} threw.`, { cause, event }) as AnyEventSourceError
     commitSoon(stage)
   }
 
@@ -670,12 +686,16 @@ export function useEventSource(
 
   function receive(mine: Stage, raw: RawEvent): void {
     remember(raw.id)
+    // Whatever these callbacks do, as `stop`, is seen together with what the event brings.
+    const wasHeld = isHeld
+    isHeld = true
     const isTracked = tracked.has(raw.event)
     const isDone =
       typeof doneOn === 'function' ? isTracked && guarded('doneOn', () => doneOn(raw), false) : raw.event === doneOn
     const event = decoded(raw, isDone && typeof doneOn === 'function')
     if (event && isTracked && !isDone) append(event)
     if (event && (isTracked || isDone)) state.last = event
+    isHeld = wasHeld
     // Before the handlers, so that one of them may start the next stream.
     if (isDone && stage === mine) end('finished')
     else commitSoon(mine)
@@ -684,7 +704,7 @@ export function useEventSource(
         if (subscriptions.has(subscription)) deliver(subscription, event)
   }
 
-  /** The event with its data decoded; null if the decoder threw, which is no error for an end that was told by its raw text. */
+  /** The event with its data decoded; null if the decoder threw, which is fine for a done event that the predicate recognized. */
   function decoded(raw: RawEvent, mayThrow: boolean): UntypedEvent | null {
     const decoder = decoders.get(raw.event)
     if (!decoder) return raw
@@ -712,8 +732,12 @@ export function useEventSource(
   }
 
   function deliver({ handler }: Subscription, event: UntypedEvent): void {
-    const result = guarded('A handler', () => handler(event), undefined) as PromiseLike<unknown> | undefined
-    if (typeof result?.then === 'function') result.then(undefined, (cause: unknown) => handleThrown('A handler', cause))
+    const name = 'A handler'
+    const deliverNow = (): void => {
+      const result = handler(event) as PromiseLike<unknown> | undefined
+      if (typeof result?.then === 'function') result.then(undefined, (cause: unknown) => handleThrown(name, cause))
+    }
+    guarded(name, deliverNow, undefined)
   }
 
   // --- Stages: at most one connection, and a callback of any stage but the current one changes nothing
@@ -730,7 +754,7 @@ export function useEventSource(
   /** Nothing arrived for too long, but the page may have slept. */
   let isOverdue = false
   const retryDeadline = createDeadline(retryNow)
-  const idleDeadline = createDeadline(judgeSilence)
+  const idleDeadline = createDeadline(checkSilence)
 
   /** Leaves the current stage, and only then lets callbacks run. */
   function enter(next: Stage, patch: Partial<State>): void {
@@ -750,12 +774,18 @@ export function useEventSource(
 
   function connect(patch: Partial<State>): Connection {
     const mine: Connection = { handle: null, isRetrying: false }
+    forgottenId = null
     enter(mine, patch)
     return mine
   }
 
   function open(mine: Connection): void {
     if (stage !== mine) return
+    // It has changed in the task that started the stream.
+    if (watchedUrl !== streamUrl) {
+      begin((task) => task())
+      return
+    }
     const address = resolve(url)
     if (address === null) {
       enter('ended', IDLE)
@@ -766,6 +796,7 @@ export function useEventSource(
       return
     }
     if (state.status === 'idle') change({ status: 'connecting' })
+    if (stage !== mine) return
     handleActivity()
     try {
       const request = { url: address, lastEventId: state.lastEventId, lastEventIdParam, withCredentials, wasOpen }
@@ -780,7 +811,7 @@ export function useEventSource(
       if (typeof doneOn === 'string') handle.listen(doneOn)
       if (idleTimeout > 0) handle.listen('ping')
     } catch (cause) {
-      if (stage === mine) handleFailure({ kind: 'unsupported', message: `Cannot open: ${String(cause)}`, cause })
+      if (stage === mine) handleFailure({ kind: 'unsupported', message: 'The transport failed.', cause })
     }
   }
 
@@ -799,7 +830,7 @@ export function useEventSource(
       retrying: ifCurrent(() => handleFailure({ kind: 'network', message: 'Connection lost.' }, mine)),
       end: ifCurrent((reason) => end(reason, null)),
       fail: ifCurrent((failure) => handleFailure(failure)),
-      activity: ifCurrent(handleActivity),
+      activity: ifCurrent(() => handleActivity()),
       retry: ifCurrent((delay) => {
         serverRetry = Math.max(delay, MIN_SERVER_RETRY)
       }),
@@ -816,44 +847,48 @@ export function useEventSource(
     handleActivity()
     clearTimeout(stageTimer)
     if (state.attempt > 0)
-      stageTimer = setTimeout(() => {
-        ownAttempts = 0
-        change({ attempt: 0 })
-      }, stableAfter)
+      stageTimer = setTimeout(
+        () => {
+          ownAttempts = 0
+          change({ attempt: 0 })
+        },
+        Math.min(stableAfter, MAX_TIMER),
+      )
     change({ status: 'open', reason: null, error: null })
   }
 
   /** A connection failed: it is left to a transport that reconnects by itself, tried again after a delay, or given up. */
-  function handleFailure({ kind, message, once, ...details }: ConnectionFailure, retrying?: Connection): void {
+  function handleFailure({ kind, message, ...details }: ConnectionFailure, retrying?: Connection): void {
     const mine = stage
     const error = new EventSourceError(kind, message, details) as ConnectionError
     const attempt = state.attempt + 1
-    const isFinal = !retry || (once && !retry.decide)
+    const isFinal = !retry || (transport.once && !retry.decide && kind !== 'request')
     const decision = !isFinal && guarded('retry.decide', () => decide(error, attempt), false)
     if (stage !== mine) return
 
     if (retrying && decision === true) {
       retrying.isRetrying = true
       clearTimeout(stageTimer)
-      idleDeadline.clear()
+      // The browser's own attempt may hang, but its delay is no silence.
+      handleActivity(maxDelay)
       change({ status: 'reconnecting', reason: kind, error, attempt })
       return
     }
     // A browser that says it is offline may be wrong, so there are attempts nevertheless. They do not count.
-    const { onLine = true } = navigator as Partial<Navigator>
-    if (decision === false || (onLine && ownAttempts >= maxAttempts)) {
+    const { onLine } = navigator
+    const delay = decision === true ? backoff(error.retryAfter, onLine) : decision
+    if (typeof delay !== 'number' || Number.isNaN(delay) || (onLine && ownAttempts >= maxAttempts)) {
       enter('ended', { status: 'failed', reason: kind, error })
       return
     }
-    const delay = decision === true ? backoff(error.retryAfter, onLine) : decision
     if (onLine) ownAttempts++
-    const retryAt = Date.now() + (Math.max(0, delay) || 0)
+    const retryAt = Date.now() + Math.max(0, delay)
     enter('waiting', { status: 'reconnecting', reason: kind, error, attempt, retryAt })
   }
 
   /**
    * Milliseconds before the next attempt. Clients that lost the same server must not all return at once, so half of the delay is
-   * random. What the server asked for is the least, and the randomness comes on top.
+   * random. The server's own delay is the minimum, and the random part comes on top.
    */
   function backoff(retryAfter: number | undefined, onLine: boolean): number {
     const asked = retryAfter === undefined ? (serverRetry ?? 0) : Math.max(retryAfter, MIN_RETRY_AFTER)
@@ -870,21 +905,26 @@ export function useEventSource(
 
   function end(reason: EventSourceReason, error = state.error): void {
     // Over for good: to resume it would be to ask for what does not come, and a new stream starts from the beginning.
-    if (reason !== 'stopped') state.lastEventId = ''
+    if (reason !== 'stopped') forgetStream()
     enter('ended', { status: 'closed', reason, error, attempt: 0 })
+  }
+
+  function forgetStream(): void {
+    state.lastEventId = ''
+    wasOpen = false
   }
 
   function isWaiting(): boolean {
     return stage === 'waiting' || (stage !== 'ended' && stage.isRetrying)
   }
 
-  function handleActivity(): void {
+  function handleActivity(extra = 0): void {
     isOverdue = false
-    if (idleTimeout > 0) idleDeadline.set(Date.now() + idleTimeout)
+    if (idleTimeout > 0) idleDeadline.set(Date.now() + idleTimeout + extra)
   }
 
-  /** A page that slept or was frozen is handed only after it woke what has arrived meanwhile: a verdict that is late waits for that. */
-  function judgeSilence(late: number): void {
+  /** After sleep, what was buffered arrives only once the page runs again, so an overdue verdict waits one more second. */
+  function checkSilence(late: number): void {
     if (isOverdue || late < TICK) handleFailure({ kind: 'timeout', message: `No data for ${idleTimeout} ms.` })
     else {
       isOverdue = true
@@ -904,23 +944,17 @@ export function useEventSource(
   let unwatchUrl: (() => void) | undefined
   /** The URL as last seen by the watcher, and that of the stream, to which the id belongs. */
   let watchedUrl: string | Error | null = null
-  let streamUrl: string | Error | null | undefined
-  /** Its own, because `start` may be called in a scope that ends before the stream. */
-  const scope = effectScope(true)
+  let streamUrl: string | Error | null = null
   let isDisposed = false
-  let startsItself = immediate
+  let startsOnMount = immediate
   const callers = new WeakSet<EffectScope>()
 
   function begin(openIn: (task: () => void) => void): void {
-    if (streamUrl !== undefined && streamUrl !== watchedUrl) state.lastEventId = ''
+    if (streamUrl && streamUrl !== watchedUrl) forgetStream()
     streamUrl = watchedUrl
     ownAttempts = 0
     serverRetry = undefined
-    wasOpen = false
-    if (!keepContent && state.lastEventId === '') {
-      state.content = initialContent()
-      state.last = null
-    }
+    if (!keepContent && watchedUrl && state.lastEventId === '') resetContent()
     const hasFailed = state.status === 'failed'
     const mine = connect(watchedUrl === null ? IDLE : { ...IDLE, status: 'connecting' })
     // In a microtask: any number of starts and stops make one connection. In a task after a failure: a page that starts again
@@ -938,24 +972,33 @@ export function useEventSource(
   }
 
   function stop(): void {
-    startsItself = false
+    startsOnMount = false
     unwatchUrl?.()
     unwatchUrl = undefined
     if (stage !== 'ended') end('stopped')
   }
 
-  function watchUrl(): (() => void) | undefined {
+  /** In a scope of its own, because `start` may be called in one that ends before the stream. */
+  function watchUrl(): () => void {
+    const scope = effectScope(true)
     const read = (): string | Error | null => (watchedUrl = resolve(url))
-    // Looked at when the current task is done: a URL that has changed back by then has not changed.
-    const look = (): void => {
+    const check = (): void => {
       if (unwatchUrl && watchedUrl !== streamUrl) begin((task) => task())
     }
-    return scope.run(() => watch(read, () => queueMicrotask(look), { flush: 'sync' }))
+    // Checked after the current task, so that a URL which changes back has not changed.
+    scope.run(() => watch(read, () => queueMicrotask(check), { flush: 'sync' }))
+    return () => scope.stop()
+  }
+
+  function resetContent(): void {
+    state.content = guarded('initial', initialContent, state.content)
+    state.last = null
   }
 
   function clear(): void {
-    forgottenId = state.lastEventId
-    change({ content: initialContent(), last: null, lastEventId: '' })
+    forgottenId = state.lastEventId || forgottenId
+    resetContent()
+    change({ lastEventId: '' })
   }
 
   function on(event: string, handler: Subscription['handler']): () => void {
@@ -985,10 +1028,11 @@ export function useEventSource(
     })
   if (immediate) {
     const autoStart = (): void => {
-      if (startsItself) start()
+      if (startsOnMount) start()
     }
-    // Hydration must find what the server rendered, which is `idle`.
-    if (getCurrentInstance()) onMounted(autoStart)
+    // Hydration must find what the server rendered, which is `idle`. A store is none of the component that happens to use it first.
+    const instance = getCurrentInstance() as { scope?: EffectScope } | null
+    if (instance && instance.scope === getCurrentScope()) onMounted(autoStart)
     else queueMicrotask(autoStart)
   }
 
@@ -1000,8 +1044,11 @@ function resolve(url: MaybeRefOrGetter<string | URL | null | undefined>): string
   try {
     const text = toValue(url)?.toString()
     if (!text) return null
-    // A worker has no document.
-    const { href, protocol } = new URL(text, typeof document === 'undefined' ? location.href : document.baseURI)
+    // A worker has no document, and may itself come from a blob.
+    const { href, protocol } = new URL(
+      text,
+      typeof document === 'undefined' ? location.href.replace(/^blob:/, '') : document.baseURI,
+    )
     return /^https?:$/.test(protocol) ? href : new Error(`"${text}" is not an http(s) URL.`)
   } catch (cause) {
     return cause instanceof Error ? cause : new Error(String(cause))
@@ -1032,16 +1079,18 @@ interface Deadline {
  */
 function createDeadline(act: (late: number) => void): Deadline {
   let at = 0
-  let setAt = 0
+  let readAt = 0
   let timer: ReturnType<typeof setTimeout> | undefined
 
   function check(): void {
     clearTimeout(timer)
     const now = Date.now()
-    // A clock that was set back would have us wait until it has caught up.
-    if (now < at && now >= setAt) timer = setTimeout(check, Math.min(at - now, TICK))
-    else if (at) {
-      const late = Math.abs(now - at)
+    // A clock that was set back takes the deadline with it.
+    at -= Math.max(0, readAt - now)
+    readAt = now
+    if (now < at) timer = setTimeout(check, Math.min(at - now, TICK))
+    else if (at > 0) {
+      const late = now - at
       at = 0
       act(late)
     }
@@ -1049,11 +1098,13 @@ function createDeadline(act: (late: number) => void): Deadline {
 
   return {
     set(time) {
-      // Every event puts it off: the timer that runs already finds the new time.
-      const isPutOff = at > 0 && time >= at
+      // Each event postpones it: the running timer reads the new time.
+      const isPostponed = at > 0 && time >= at
       at = time
-      setAt = Date.now()
-      if (!isPutOff) timer = setTimeout(check)
+      readAt = Date.now()
+      if (isPostponed) return
+      clearTimeout(timer)
+      timer = setTimeout(check)
     },
     clear() {
       clearTimeout(timer)
@@ -1074,11 +1125,7 @@ function onNextFrame(callback: () => void): () => void {
   }
 }
 
-/** As the browser reports what nobody caught: to the console, `window.onerror` and whatever collects errors there. */
+/** Reports an error as the browser does when nobody catches it: to the console, and to `window.onerror`. */
 function reportUncaught(cause: unknown): void {
-  if (typeof reportError === 'function') reportError(cause)
-  else
-    setTimeout(() => {
-      throw cause
-    })
+  ;(globalThis as Partial<typeof globalThis>).reportError?.(cause)
 }

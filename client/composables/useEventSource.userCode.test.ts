@@ -296,6 +296,103 @@ describe('handlers', () => {
   })
 })
 
+describe('a sync watcher that throws', () => {
+  // Vue's production build writes it to the console instead.
+  const bad = (): never => {
+    throw new Error('mine')
+  }
+
+  it('cannot keep the stream from starting', async () => {
+    const stream = scope.run(() => useEventSource('/sse', { transport }))
+    if (!stream) throw new Error('The scope is over.')
+    scope.run(() => watch(stream.status, bad, { flush: 'sync' }))
+    stream.start()
+    await Promise.resolve()
+    expect([stream.status.value, urls()]).toEqual(['connecting', ['/sse']])
+  })
+
+  it.each(['frame', 'sync'] as const)('cannot keep an event from its handlers, flush %s', async (flush) => {
+    const stream = await opened(() => useEventSource('/sse', { transport, flush }))
+    const heard: string[] = []
+    const statuses: string[] = []
+    scope.run(() => {
+      watch(stream.content, bad, { flush: 'sync' })
+      watch(stream.status, (status) => statuses.push(status), { flush: 'sync' })
+    })
+    for (const name of ['message', 'close']) stream.on(name, ({ event }) => heard.push(event))
+    script.say('a')
+    script.say('bye', '', 'close')
+    expect(heard).toEqual(['message', 'close'])
+    expect(statuses).toEqual(['closed'])
+  })
+})
+
+describe('what cannot be shown as text', () => {
+  it.each([
+    [
+      'thrown',
+      (): never => {
+        throw Object.create(null)
+      },
+    ],
+    [
+      'a thenable that throws',
+      () => ({
+        then: () => {
+          throw new Error('then')
+        },
+      }),
+    ],
+  ])('keeps no event from the other handlers: %s', async (_what, handler) => {
+    const stream = await opened(() => useEventSource('/sse', { transport }))
+    const heard: string[] = []
+    stream.on('message', handler)
+    stream.on('message', ({ data }) => heard.push(data))
+    script.say('a')
+    expect(heard).toEqual(['a'])
+    expect(reportError).toHaveBeenCalledOnce()
+  })
+
+  it('an initial that throws at a start is reported, and the stream starts', async () => {
+    let throws = false
+    const stream = await opened(() =>
+      useEventSource('/sse', {
+        transport,
+        keepContent: false,
+        initial: (): string[] => {
+          if (throws) throw new Error('mine')
+          return []
+        },
+        reduce: (all, { data }) => [...all, data],
+      }),
+    )
+    stream.stop()
+    throws = true
+    stream.start()
+    await Promise.resolve()
+    expect([stream.status.value, urls()]).toEqual(['connecting', ['/sse']])
+  })
+})
+
+describe('a callback that stops while an event is taken in', () => {
+  it.each(['decode', 'reduce', 'doneOn'] as const)('by %s: nobody sees `closed` before the content', async (where) => {
+    const stop = (): void => stream.stop()
+    const stream = await opened(() =>
+      useEventSource('/sse', {
+        transport,
+        decode: { message: (raw) => (where === 'decode' && stop(), raw) },
+        doneOn: () => (where === 'doneOn' && stop(), false),
+        initial: '',
+        reduce: (text, { data }) => (where === 'reduce' && stop(), text + data),
+      }),
+    )
+    const seen: unknown[] = []
+    scope.run(() => watch(stream.status, (status) => seen.push([status, stream.content.value]), { flush: 'sync' }))
+    script.say('a')
+    expect(seen).toEqual([['closed', 'a']])
+  })
+})
+
 describe('errors of a thousand events in one task', () => {
   it('reach the page once a frame, and wake only those who read them', async () => {
     const bad = (): never => {

@@ -27,8 +27,9 @@ if (kind === 'clients') {
       socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'),
     )
     socket.on('data', (bytes) => {
+      const before = marks
       for (let at = bytes.indexOf('!'); at !== -1; at = bytes.indexOf('!', at + 1)) marks += 1
-      if (marks > 0 && marks % subscribers === 0) process.send(marks)
+      if (marks > before && marks % subscribers === 0) process.send(marks)
     })
   }
   process.on('disconnect', () => process.exit())
@@ -54,8 +55,8 @@ if (kind === 'clients') {
     let waited = 0
     for (let n = 0; n < bursts; n++) {
       const done = delivered()
-      for (let m = 1; m < size; m++) publish.send('.'.repeat(64))
-      publish.send(`${'.'.repeat(63)}!`)
+      for (let m = 1; m < size; m++) await publish.send('.'.repeat(64))
+      await publish.send(`${'.'.repeat(63)}!`)
       await done
       const due = start + (n + 1) * pause - performance.now()
       if (due > 0) {
@@ -85,10 +86,10 @@ function hub() {
   let size = 0
   return {
     accept: (_req, res) => {
-      void hub.subscribe('bench', new SseEmitter(res), { after: null })
+      void hub.subscribe('bench', () => new SseEmitter(res), { after: null })
       size += 1
     },
-    send: (data) => void hub.publish('bench', { data }),
+    send: (data) => hub.publish('bench', { data }),
     size: () => size,
     close: () => log.close(),
   }

@@ -16,10 +16,10 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
     console.log(`${kind}: SEED=${seed}`)
     test.setTimeout(60_000 + FAULTS * 1_500)
     site.route('/numbers', (req, res) => {
-      const emitter = site.streams.open(req, res, { retry: 10, heartbeat: 100, ping: true })
+      const open = () => site.streams.open(req, res, { retry: 10, heartbeat: 100, ping: true })
       const query = new URL(req.url ?? '', site.url).searchParams
       const after = String(req.headers['last-event-id'] ?? query.get('lastEventId') ?? '')
-      void site.hub.subscribe('numbers', emitter, { after })
+      void site.hub.subscribe('numbers', open, { after })
     })
     const proxy = new FaultyProxy(Number(new URL(site.url).port), seed)
     const url = await proxy.listen()

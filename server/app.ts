@@ -146,7 +146,8 @@ function toHttpError(error: unknown): HttpError | null {
     return new HttpError(503, `capacity-${error.kind}`, error.message, { 'Retry-After': String(error.retryAfter) })
   if (error instanceof EventLogError) {
     if (error.kind === 'oversized') return new HttpError(413, 'content', error.message)
-    return new HttpError(503, `capacity-${error.kind}`, error.message, { 'Retry-After': String(error.retryAfter ?? 5) })
+    const code = error.kind === 'unavailable' ? error.kind : `capacity-${error.kind}`
+    return new HttpError(503, code, error.message, { 'Retry-After': String(error.retryAfter ?? 5) })
   }
   if (error instanceof SseEmitterError && error.kind === 'pipelined')
     return new HttpError(400, error.kind, error.message, { Connection: 'close' })

@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { describe, expect, it, vi } from 'vitest'
 import { channelPaths, greeting } from '../../shared/demos/channel'
-import { eventsOf, type Client } from '../testing'
+import { Client, eventsOf, request } from '../testing'
 import { errorOf, startApp, streamOf, type Headers, type Reply, type TestApp, type TestAppOptions } from '../testingApp'
 
 vi.setConfig({ testTimeout: 30_000 })
@@ -54,15 +54,14 @@ async function greeted(client: Client): Promise<Client> {
 }
 
 describe('a channel', () => {
-  it('is these bytes: the greeting with the position where it starts, the events with theirs, close', async () => {
+  it('is these bytes: the greeting with the position before everything, the events with theirs, close', async () => {
     const app = await start()
     const client = await greeted(app.subscribe())
     const [one, two, end] = [await app.push('one'), await app.push('two\nlines'), await app.over()]
     await client.toEnd()
-    const start0 = one.replace(/:1$/, ':0')
     expect([one, two, end].map((position) => position.split(':')[1])).toEqual(['1', '2', '3'])
     expect(streamOf(client)).toBe(
-      `id: ${start0}\ndata: ${greeting}\n\n` +
+      `id: 0\ndata: ${greeting}\n\n` +
         `id: ${one}\ndata: one\n\nid: ${two}\ndata: two\ndata: lines\n\n` +
         `event: close\nid: ${end}\ndata: ${GOODBYE}\n\n`,
     )
@@ -155,6 +154,71 @@ describe('a channel', () => {
     }
     expectAnswer(await app.ask('GET', `${push}?id=a&content=x`, { Accept }), 'pushed!\n', 1)
     expectAnswer(await app.ask('POST', `${over}?id=a`, { Accept }), 'over!\n', 2)
+  })
+})
+
+describe('a channel that is only listened to', () => {
+  it('costs nothing: 2,000 HEAD requests on one connection and 200 streams leave room for a push', async () => {
+    const app = await start({ log: { maxChannels: 1 }, limits: { perAddress: 1_000 } })
+    const client = new Client(app.port)
+    for (let n = 0; n < 2_000; n++) {
+      client.received = ''
+      client.socket.write(request('HEAD', `${subscribe}?id=${n}&lastEventId=e:1`))
+      expect(await client.until(/\r\n\r\n$/)).toMatch(/^HTTP\/1\.1 200 /)
+    }
+    const streams = await Promise.all(Array.from({ length: 200 }, (_, n) => greeted(app.open(`${subscribe}?id=${n}`))))
+    expect([app.log.size, app.log.bytes, app.hub.size]).toEqual([0, 0, 200])
+    for (const stream of streams) stream.socket.destroy()
+    await eventually(() => expect([app.streams.size, app.hub.size]).toEqual([0, 0]))
+    await app.push('there is room')
+  })
+
+  it('greets with 0, and from there everything is resumed', async () => {
+    const app = await start()
+    const client = await greeted(app.subscribe())
+    expect(greetingOf(client)).toEqual({ id: '0', data: greeting })
+    client.socket.destroy()
+    await app.push('1')
+    await app.push('2')
+    const back = app.subscribe('', { 'Last-Event-ID': '0' })
+    await back.until(/data: 2\n\n/)
+    expect(dataIn(back)).toEqual(['1', '2'])
+  })
+
+  it('can be ended for those who listen', async () => {
+    const app = await start()
+    const client = await greeted(app.subscribe())
+    await app.over()
+    await client.toEnd()
+    expect(dataIn(client)).toEqual([GOODBYE])
+  })
+})
+
+describe('a client that pushes more than its share', () => {
+  it('is refused, and another can still push: 600 times 64 KiB of line feeds', async () => {
+    const app = await start({ trustProxy: 1 })
+    const pushAs = (client: string, id: string, content: string): Promise<Reply> => {
+      const body = new URLSearchParams({ id, content }).toString()
+      const headers = { 'X-Forwarded-For': client, 'Content-Type': 'application/x-www-form-urlencoded' }
+      return app.ask('POST', push, headers, body)
+    }
+    const statuses: number[] = []
+    let refused: Reply | undefined
+    for (let n = 0; n < 600; n++) {
+      const reply = await pushAs('192.0.2.1', `heavy-${n}`, '\n'.repeat(65_536))
+      statuses.push(reply.status)
+      if (reply.status !== 200) refused ??= reply
+    }
+    expect(errorOf(refused ?? { status: 0, headers: {}, body: '' })).toEqual({
+      status: 503,
+      code: 'capacity-bytes',
+      message: 'You hold as many bytes as are still free: send less, or try again later.',
+    })
+    expect(refused?.headers['retry-after']).toBe('30')
+    expect(app.log.bytes).toBeLessThan(129 * 2 ** 20)
+    expect(await pushAs('192.0.2.2', 'light', 'x')).toMatchObject({ status: 200 })
+    for (let n = 0; n < 100; n++)
+      expect((await pushAs('192.0.2.3', `other-${n}`, '\n'.repeat(65_536))).status).toBe(200)
   })
 })
 

@@ -39,23 +39,22 @@ export function channel(
       const from = param(req, 'from') === 'now' ? 'now' : 'oldest'
       const after = lastEventId(req)
 
-      if ((await hub.resume(id, after)) === 'finished') {
-        res.status(204).end()
-        return
+      const open = (): SseEmitter => {
+        // A timeout that was asked for is there to show how the browser reconnects: soon.
+        const emitter = streams.open(req, res, timeout ? { timeout, retry: 1_000 } : { timeout: HOUR })
+        remember(id, emitter, res)
+        return emitter
       }
-      // A timeout that was asked for is there to show how the browser reconnects: soon.
-      const emitter = streams.open(req, res, timeout ? { timeout, retry: 1_000 } : { timeout: HOUR })
-      remember(id, emitter, res)
-      await hub.subscribe(id, emitter, { after, from, greeting })
+      if ((await hub.subscribe(id, open, { after, from, greeting })) === 'finished') res.status(204).end()
     })
     .all(channelPaths.push, guard, async (req, res) => {
       const id = idParam(req)
-      const position = await hub.publish(id, { data: contentParam(req, maxContentBytes) })
+      const position = await hub.publish(id, { data: contentParam(req, maxContentBytes) }, charged(req))
       answer(req, res, 'pushed!', { position })
     })
     .all(channelPaths.over, guard, async (req, res) => {
       const id = idParam(req)
-      const position = await hub.over(id)
+      const position = await hub.over(id, charged(req))
       if (position === null)
         throw new HttpError(404, 'no-channel', `There is no channel ${id}: subscribe or push first.`)
       answer(req, res, 'over!', { position })
@@ -69,6 +68,11 @@ export function channel(
       for (const one of all) one.destroy()
       answer(req, res, 'cut!', { connections: all.length })
     })
+}
+
+/** Whose share of the log a request uses. */
+function charged({ ip }: Request): { client?: string } {
+  return ip === undefined ? {} : { client: ip }
 }
 
 /** Words for a person, what there is to know for a program that asks for JSON. */

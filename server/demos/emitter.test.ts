@@ -232,7 +232,6 @@ describe('GET /springSSE/log', () => {
     const app = await startApp({ emitter: FAST, log: { maxChannels: 0 } })
     const events = await allOf(app.open('/springSSE?run=r'))
     expect(events).toEqual([...data(runOf(events), 10), goodbye(runOf(events))])
-    const reply = replyOf(await app.open('/springSSE/log').toEnd())
-    expect([reply.status, reply.headers['retry-after']]).toEqual([503, '30'])
+    expect(replyOf(await app.open('/springSSE/log').until(/\r\n\r\n/)).status).toBe(200)
   })
 })

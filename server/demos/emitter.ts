@@ -88,9 +88,7 @@ export function emitterDemo(
   return Router()
     .get(emitterPath, stream)
     .get(emitterLogPath, async (req, res) => {
-      const after = lastEventId(req)
-      await hub.resume(LOG, after)
-      await hub.subscribe(LOG, streams.open(req, res), { after, from: 'now' })
+      await hub.subscribe(LOG, () => streams.open(req, res), { after: lastEventId(req), from: 'now' })
     })
 }
 

@@ -1,14 +1,16 @@
-import { randomBytes } from 'node:crypto'
 import { encode } from './encode'
 import {
   EventLogError,
-  parsePosition,
+  type AppendOptions,
   type Batch,
   type ChannelEvent,
   type GapReason,
   type LoggedEvent,
   type Position,
+  type ReadLimits,
 } from './eventLog'
+import { Ring } from './ring'
+import type { Shares } from './shares'
 
 export interface EpochLimits {
   maxEvents: number
@@ -16,7 +18,13 @@ export interface EpochLimits {
   maxFrameBytes: number
 }
 
-interface KeptEvent extends LoggedEvent {
+/** An event that is encoded and not yet appended. */
+export interface NextEvent extends LoggedEvent, AppendOptions {
+  /** Bytes that it will be charged. */
+  readonly cost: number
+}
+
+interface KeptEvent extends NextEvent {
   readonly at: number
 }
 
@@ -24,72 +32,119 @@ interface KeptEvent extends LoggedEvent {
 const EVENT_COST = 512
 const EPOCH_COST = 1_024
 
-/** One life of a channel in memory: a ring of its newest events. It is told the time, and knows nothing of other epochs. */
+/** What fits into an epoch whatever the size of each event. */
+export function surelyKept(maxEvents: number, maxBytes: number): { events: number; bytes: number } {
+  const bytes = Math.floor((maxBytes - EPOCH_COST) / 2)
+  return { events: Math.min(maxEvents, Math.floor(bytes / EVENT_COST)), bytes }
+}
+
+/** One life of a channel in memory: its newest events. It is told the time, and knows nothing of other epochs. */
 export class Epoch {
-  readonly id: string = randomBytes(9).toString('base64url')
+  readonly id: string
   /** Its last event was appended. */
   over = false
-  /** What it takes of memory. */
-  bytes: number = EPOCH_COST
-  /** When it was last used: begun, appended to, ended, or left by its last watcher. */
+  /** When it was last used: begun, appended to, ended, followed while it was watched, or left by its last watcher. */
   usedAt: number
   readonly #limits: EpochLimits
-  readonly #events: KeptEvent[] = []
+  /** Of all epochs together, in bytes. */
+  readonly #shares: Shares
+  readonly #owner: string | undefined
+  readonly #events = new Ring<KeptEvent>()
+  readonly #keys = new Map<string, Position>()
+  #bytes = EPOCH_COST
   #top = 0
 
-  constructor(limits: EpochLimits, now: number) {
+  constructor(id: string, limits: EpochLimits, shares: Shares, now: number, owner?: string) {
+    this.id = id
     this.#limits = limits
+    this.#shares = shares
+    this.#owner = owner
     this.usedAt = now
+  }
+
+  /** Where the event with this key is, as long as it is kept. */
+  positionOf(key: string): Position | undefined {
+    return this.#keys.get(key)
   }
 
   /** The next event, not yet appended. @throws EventLogError `oversized`, SseEncodeError */
-  frame(event: ChannelEvent): LoggedEvent {
+  next(event: ChannelEvent, { key, client = this.#owner }: AppendOptions = {}): NextEvent {
     const position = this.#position(this.#top + 1)
     const encoded = encode({ ...event, id: position })
     const max = Math.min(this.#limits.maxFrameBytes, this.#limits.maxBytes - EPOCH_COST - EVENT_COST)
-    if (encoded.length > max)
-      throw new EventLogError(
-        'oversized',
-        `An event of ${encoded.length} bytes exceeds the limit, ${max}: send less at once.`,
-      )
+    const size = encoded.length + (key?.length ?? 0)
+    if (size > max)
+      throw new EventLogError('oversized', `An event of ${size} bytes exceeds the limit, ${max}: send less at once.`)
     // What `encode` returns may be a slice of a pool, of which one small frame would keep 8 KiB alive.
     const frame = Buffer.allocUnsafeSlow(encoded.length)
     encoded.copy(frame)
-    return { position, frame }
+    return {
+      position,
+      frame,
+      cost: size + EVENT_COST,
+      ...(key === undefined ? {} : { key }),
+      ...(client === undefined ? {} : { client }),
+    }
   }
 
   /** Bytes that the epoch would grow by: negative where the ring drops more than it takes. */
-  growth(next: LoggedEvent): number {
-    return costOf(next) - this.#overflow(next).freed
+  growth(next: NextEvent): number {
+    return (this.#top === 0 ? EPOCH_COST : 0) + next.cost - this.#overflow(next).freed
   }
 
-  append(next: LoggedEvent, now: number): void {
+  append(next: NextEvent, now: number): void {
+    if (this.#top === 0) this.#shares.add(EPOCH_COST, this.#owner)
     this.#drop(this.#overflow(next).count)
     this.#top += 1
     this.#events.push({ ...next, at: now })
-    this.bytes += costOf(next)
+    if (next.key !== undefined) this.#keys.set(next.key, next.position)
+    this.#charge(next.cost, next.client)
     this.usedAt = now
   }
 
-  /** Drops the events that are not younger than `time`. */
+  /** Drops the events that are not younger than `time`. One that is over keeps all for as long as its end is younger, and its last for ever. */
   forget(time: number): void {
-    const young = this.#events.findIndex(({ at }) => at > time)
-    this.#drop(young === -1 ? this.#events.length : young)
+    if (this.over && this.usedAt > time) return
+    const least = this.over ? 1 : 0
+    let count = 0
+    while (count < this.#events.length - least && (this.#events.at(count)?.at ?? Infinity) <= time) count += 1
+    this.#drop(count)
+  }
+
+  /** Gives back what the epoch is charged. */
+  release(): void {
+    this.#drop(this.#events.length)
+    this.#shares.add(-EPOCH_COST, this.#owner)
   }
 
   /** As a newcomer: from the oldest event that is kept. */
-  readOldest(limit: number): Batch {
-    return this.#batch(this.#oldest - 1, limit)
+  readOldest(limits: ReadLimits): Batch {
+    return this.#batch(this.#oldest - 1, this.#position(this.#oldest - 1), limits)
   }
 
-  /** After an untrusted cursor. */
-  read(after: string, limit: number): Batch {
-    const cursor = parsePosition(after)
-    if (!cursor) return this.#gap(after, 'malformed')
-    if (cursor.epoch !== this.id) return this.#gap(after, 'epoch')
-    if (cursor.offset > this.#top) return this.#gap(after, 'ahead')
-    if (cursor.offset < this.#oldest - 1) return this.#gap(after, 'trimmed')
-    return this.#batch(cursor.offset, limit)
+  /** After an offset, 0 for a cursor before this epoch. `requested` is that cursor as it was given. */
+  read(offset: number, requested: string, limits: ReadLimits): Batch {
+    if (offset > this.#top) return this.gap('ahead', requested)
+    if (offset < this.#oldest - 1) return this.gap('trimmed', requested)
+    return this.#batch(offset, requested, limits)
+  }
+
+  gap(reason: GapReason, requested: string): Batch {
+    const top = this.#position(this.#top)
+    const beforeOldest = this.#position(this.#oldest - 1)
+    const beforeEnd = this.over ? this.#position(this.#top - 1) : top
+    return {
+      events: [],
+      after: reason === 'ahead' ? beforeEnd : beforeOldest,
+      top,
+      finished: false,
+      gap: {
+        reason,
+        requested: requested.slice(0, 100),
+        oldest: this.#events.length > 0 ? this.#position(this.#oldest) : null,
+        latest: top,
+      },
+    }
   }
 
   get #oldest(): number {
@@ -101,56 +156,46 @@ export class Epoch {
   }
 
   /** How many of the oldest events the ring would drop for the next one, and the bytes that this frees. */
-  #overflow(next: LoggedEvent): { count: number; freed: number } {
+  #overflow(next: NextEvent): { count: number; freed: number } {
     const { maxEvents, maxBytes } = this.#limits
     let count = 0
     let freed = 0
-    for (const old of this.#events) {
-      if (this.#events.length - count < maxEvents && this.bytes - freed + costOf(next) <= maxBytes) break
+    for (let old = this.#events.at(0); old; old = this.#events.at(count)) {
+      if (this.#events.length - count < maxEvents && this.#bytes - freed + next.cost <= maxBytes) break
       count += 1
-      freed += costOf(old)
+      freed += old.cost
     }
     return { count, freed }
   }
 
   #drop(count: number): void {
-    if (count > 0) for (const event of this.#events.splice(0, count)) this.bytes -= costOf(event)
+    for (let n = 0; n < count; n++) {
+      const old = this.#events.shift()
+      if (!old) return
+      if (old.key !== undefined) this.#keys.delete(old.key)
+      this.#charge(-old.cost, old.client)
+    }
   }
 
-  #batch(offset: number, limit: number): Batch {
+  #charge(bytes: number, client: string | undefined): void {
+    this.#bytes += bytes
+    this.#shares.add(bytes, client)
+  }
+
+  #batch(offset: number, after: Position, { maxBytes }: ReadLimits): Batch {
     const first = offset + 1 - this.#oldest
-    let end = first
+    const events: LoggedEvent[] = []
     let bytes = 0
-    for (const { frame } of limit > 0 ? this.#events.slice(first) : []) {
-      bytes += frame.length
-      if (bytes > limit && end > first) break
-      end += 1
+    for (let event = this.#events.at(first); event && maxBytes > 0; event = this.#events.at(first + events.length)) {
+      bytes += event.frame.length
+      if (bytes > maxBytes && events.length > 0) break
+      events.push(event)
     }
     return {
-      events: this.#events.slice(first, end),
-      after: this.#position(offset),
+      events,
+      after,
       top: this.#position(this.#top),
-      finished: this.over && end === this.#events.length,
+      finished: this.over && first + events.length === this.#events.length,
     }
   }
-
-  #gap(requested: string, reason: GapReason): Batch {
-    const top = this.#position(this.#top)
-    return {
-      events: [],
-      after: this.over ? this.#position(this.#top - 1) : top,
-      top,
-      finished: false,
-      gap: {
-        reason,
-        requested: requested.slice(0, 100),
-        oldest: this.#events.length > 0 ? this.#position(this.#oldest) : null,
-        latest: top,
-      },
-    }
-  }
-}
-
-function costOf({ frame }: LoggedEvent): number {
-  return frame.length + EVENT_COST
 }

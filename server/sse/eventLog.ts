@@ -1,10 +1,12 @@
 import type { SseEvent } from './encode'
 
 /**
- * `<epoch>:<offset>`: where an event is in its channel, and the `id` that the event carries on the wire.
+ * Where something is in a channel. As the `id` on the wire it comes back from clients, so a log never trusts one.
  *
- * An epoch is one life of a channel, from its first use until it is over; its offsets count from 1 without a hole, and 0
- * is before its first event. A position as a cursor means: everything up to and including this one was seen.
+ * - `<epoch>:<offset>`: an event, or as a cursor, "everything up to and including this event was seen". An epoch is one life
+ *   of a channel, from its first event to its end. Its offsets count from 1 without a hole; 0 is before its first event.
+ * - `<epoch>+`: after the end of that epoch, "whatever follows it"
+ * - `0`: before anything, "whatever comes first": it reads from the oldest epoch that is kept
  */
 export type Position = string
 
@@ -20,83 +22,125 @@ export interface LoggedEvent {
 /**
  * - `malformed`: the cursor is not a position
  * - `epoch`: its epoch is not, or no longer, one of this channel
- * - `ahead`: nothing that new was ever appended
  * - `trimmed`: what came after it is no longer kept
+ * - `ahead`: nothing that new was ever appended, so the log was set back
  */
-export type GapReason = 'malformed' | 'epoch' | 'ahead' | 'trimmed'
+export type GapReason = 'malformed' | 'epoch' | 'trimmed' | 'ahead'
 
-/** Why a cursor cannot be continued without a loss. It is meant to be told to the client as it is. */
+/** Why a cursor cannot be continued without a loss, to be told to the client as it is. */
 export interface Gap {
   reason: GapReason
   /** The cursor, cut off after 100 characters: it may be forged. */
   requested: string
-  /** The oldest event that is kept, or null. */
+  /** The oldest event kept of the epoch that is read next, or null. */
   oldest: Position | null
+  /** The newest event of that epoch. */
   latest: Position
 }
 
 export interface Batch {
   events: readonly LoggedEvent[]
-  /**
-   * Where `events` begin. A newcomer's is before the oldest event that is kept. After a gap it is where to go on: the top,
-   * or in an epoch that is over, just before its last event, so that the end is told.
-   */
+  /** Where `events` begin: the cursor, or for a newcomer and after a gap, where to continue. */
   after: Position
-  /** The newest event of the epoch that was read. */
+  /** The newest event of the epoch that was read, or `after` where there is nothing. */
   top: Position
   /** The epoch is over, and `events` reach its end: nothing will ever follow. */
   finished: boolean
-  /** The cursor could not be continued; `events` is empty. */
+  /**
+   * The cursor could not be continued, and `events` is empty. `after` is then just before the oldest event that is kept, of the
+   * oldest epoch if the cursor's own is gone. Where the log was set back it is the top, because the client may have seen what is
+   * kept; in an epoch that is over it is before the last event, so that the end is told.
+   */
   gap?: Gap
 }
 
-/** Results may come at once, as from memory, or later, as from a server: always await them. */
-type Awaitable<T> = T | Promise<T>
+export interface AppendOptions {
+  /** Makes a repetition harmless: while the event with this key is kept, another append with it only returns its position. */
+  key?: string
+  /** Who is charged for the room that the event takes. Without it, only the bounds of the whole log apply. */
+  client?: string
+}
 
-/** Channels, each a bounded log of frames. Every method but `watch` throws, or rejects with, an EventLogError. */
+export interface EndOptions {
+  /** Where no epoch lives, begin one for the last event alone, so that subscribers who wait for a first event hear of the end. */
+  begin?: boolean
+  /** Who is charged for that epoch. */
+  client?: string
+}
+
+export interface ReadLimits {
+  /** Bytes of frames, more only for one larger event. With 0 no event is read. */
+  maxBytes: number
+}
+
+export interface Watcher {
+  /**
+   * There may be something new. Called when the watch is established, after every append and end from then on, and after
+   * every reconnection. It may be called with nothing new. Neither callback is called before `watch` has returned.
+   */
+  onAppend: () => void
+  /** The watch was interrupted. The log re-establishes it by itself, then calls `onAppend`. */
+  onError: (error: unknown) => void
+}
+
+/** Results may come at once, as from memory, or later, as from a server: always await them. */
+export type Awaitable<T> = T | Promise<T>
+
+/**
+ * Channels, each a bounded log of frames.
+ *
+ * A log may be somewhere else: any call may reject with `unavailable`, or never settle. An `append` or `end` that failed so may
+ * still have happened. Whatever else goes wrong is an EventLogError too.
+ */
 export interface EventLog {
-  /** Encodes and keeps one event, beginning an epoch if the channel has none. @throws SseEncodeError */
-  append(channel: string, event: ChannelEvent): Awaitable<Position>
+  /** So many of its newest events an epoch always keeps, as long as their frames have no more than so many bytes. */
+  readonly retention: { readonly events: number; readonly bytes: number }
+  /** Encodes and keeps one event, beginning an epoch if none lives. @throws SseEncodeError */
+  append(channel: string, event: ChannelEvent, options?: AppendOptions): Awaitable<Position>
   /**
    * Appends a last event and ends the epoch, at capacity too. The epoch stays readable for the retention age, and is not
-   * shown to newcomers. Null when the channel has no epoch to end.
+   * shown to newcomers. Null if no epoch lives and none is to begin.
    */
-  end(channel: string, last: ChannelEvent): Awaitable<Position | null>
+  end(channel: string, last: ChannelEvent, options?: EndOptions): Awaitable<Position | null>
   /**
-   * Reads what follows a cursor, oldest first: up to `limit` bytes, but at least one event, and with `limit` 0 none. A
-   * cursor is untrusted; null is a newcomer. Where it needs a living epoch and there is none, it begins one.
+   * Reads what follows a cursor, oldest first, and changes nothing. A cursor is untrusted. Null is a newcomer: it starts at the
+   * oldest event of the living epoch, else after the last epoch, else at `0`.
    */
-  read(channel: string, after: string | null, limit: number): Awaitable<Batch>
-  /**
-   * Calls `onAppend` soon after every append and end; it may call with nothing new, and must not miss one. A channel that is
-   * watched does not go. Returns what stops it.
-   */
-  watch(channel: string, onAppend: () => void): () => void
+  read(channel: string, after: string | null, limits: ReadLimits): Awaitable<Batch>
+  /** Returns what stops the watch. An epoch that is watched is not forgotten, though its events are. */
+  watch(channel: string, watcher: Watcher): () => void
   /** Lets go of everything. Nothing works afterwards. */
   close(): Awaitable<void>
 }
 
 /**
- * - `channels`, `bytes`: no room; answer 503 with `Retry-After`. Nothing that is kept is evicted to make room.
+ * - `channels`, `bytes`: no room, or none for this client; answer 503 with `Retry-After`. Nothing that is kept is evicted to
+ *   make room.
  * - `oversized`: one event is too large
+ * - `unavailable`: the log cannot be reached, or did not answer in time
  * - `closed`: used after `close`
  */
-export type EventLogErrorKind = 'channels' | 'bytes' | 'oversized' | 'closed'
+export type EventLogErrorKind = 'channels' | 'bytes' | 'oversized' | 'unavailable' | 'closed'
 
 export class EventLogError extends Error {
   override readonly name = 'EventLogError'
   constructor(
     readonly kind: EventLogErrorKind,
     message: string,
-    /** Seconds after which there may be room; null where waiting does not help. */
+    /** Seconds after which another attempt may succeed; null where waiting does not help. */
     readonly retryAfter: number | null = null,
+    options?: ErrorOptions,
   ) {
-    super(message)
+    super(message, options)
   }
 }
 
+/** A position in parts: `offset` is `Infinity` for `<epoch>+`, and `epoch` is null for `0`. */
+export type ParsedPosition = { epoch: string; offset: number } | { epoch: null }
+
 /** The parts of a position, or null for text that is none. Only one text is a given position. */
-export function parsePosition(text: string): { epoch: string; offset: number } | null {
-  const [, epoch, offset] = /^([\w-]{1,32}):(0|[1-9]\d{0,15})$/.exec(text) ?? []
-  return epoch === undefined ? null : { epoch, offset: Number(offset) }
+export function parsePosition(text: string): ParsedPosition | null {
+  if (text === '0') return { epoch: null }
+  const [, epoch, offset] = /^([\w-]{1,32})(?:\+|:(0|[1-9]\d{0,15}))$/.exec(text) ?? []
+  return epoch === undefined ? null : { epoch, offset: Number(offset ?? Infinity) }
 }

@@ -2,11 +2,12 @@ import { get, type IncomingMessage } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi, type Mock, type MockInstance } from 'vitest'
 import { Client, eventsOf, serve } from '../testing'
 import { SseEmitter, type SseEmitterOptions } from './emitter'
-import type { EventLog } from './eventLog'
-import { Hub, type Emitter, type HubOptions, type SubscribeOptions } from './hub'
+import type { Emitter } from './channel'
+import { EventLogError, type EventLog } from './eventLog'
+import { Hub, type HubOptions, type SubscribeOptions } from './hub'
 import { MemoryEventLog, type MemoryEventLogOptions } from './memoryEventLog'
 
 vi.setConfig({ testTimeout: 60_000 })
@@ -35,14 +36,13 @@ async function backend(
   const port = await serve((req, res) => {
     const id = req.headers['last-event-id']
     const after = typeof id === 'string' ? id : null
-    void hub.resume('c', after).then(async (answer) => {
-      if (answer === 'finished') {
-        res.writeHead(204).end()
-        return
-      }
+    const open = (): SseEmitter => {
       const emitter = new SseEmitter(res, { heartbeat: 0, retry: false, ...options })
       emitters.push(emitter)
-      await hub.subscribe('c', emitter, { after, ...subscription })
+      return emitter
+    }
+    void hub.subscribe('c', open, { after, ...subscription }).then((answer) => {
+      if (answer === 'finished') res.writeHead(204).end()
     })
   })
   const connect = (after: string | null = null): Client =>
@@ -108,20 +108,46 @@ describe('a subscriber', () => {
     client.socket.destroy()
     await eventually(() => expect(hub.size).toBe(0))
     const [gone] = emitters
-    const read = vi.spyOn(log, 'read')
-    if (gone) await hub.subscribe('c', gone, { after: null })
+    const calls = [vi.spyOn(log, 'read'), vi.spyOn(log, 'watch')]
+    if (gone) await hub.subscribe('c', () => gone, { after: null })
     await turn()
     await turn()
     expect(hub.size).toBe(0)
-    expect(read).toHaveBeenCalledTimes(1)
+    for (const call of calls) expect(call).not.toHaveBeenCalled()
   })
 
-  it('is refused before its stream is opened when there is no room for its channel', async () => {
-    const hub = new Hub(new MemoryEventLog({ maxChannels: 1 }))
+  it('needs no room in the log, and takes none', async () => {
+    const log = new MemoryEventLog({ maxChannels: 1 })
+    onTestFinished(() => log.close())
+    const hub = new Hub(log)
     await hub.publish('c', { data: '1' })
-    await expect(hub.resume('d', null)).rejects.toMatchObject({ name: 'EventLogError', kind: 'channels' })
-    await expect(hub.resume('d', 'e:1')).rejects.toMatchObject({ name: 'EventLogError', kind: 'channels' })
-    expect(await hub.resume('c', null)).toBe('open')
+    const before = log.bytes
+    for (let n = 0; n < 100; n++)
+      expect(await hub.subscribe(`${n}`, () => emitterThat({}), { after: n % 2 ? 'e:1' : null })).toBe('open')
+    expect([hub.size, log.size, log.bytes]).toEqual([100, 1, before])
+  })
+
+  it('that saw nothing but its greeting in a channel without events resumes from 0, with all that came', async () => {
+    const { hub, connect } = await backend({ greeting: 'hello' })
+    const first = connect()
+    const [greeting] = received(await first.until(/hello\n\n/))
+    expect(greeting).toEqual({ id: '0', data: 'hello' })
+    first.socket.destroy()
+    const positions = await publish(hub, '1', '2')
+    const second = connect('0')
+    expect(idsOf(await second.until(/data: 2\n/))).toEqual([undefined, ...positions])
+  })
+
+  it('that came after an end gets what follows it, and when it comes back too', async () => {
+    const { hub, connect } = await backend({ greeting: 'hello' })
+    await publish(hub, 'old')
+    const end = await hub.over('c')
+    const first = connect()
+    const [greeting] = received(await first.until(/hello\n\n/))
+    expect(greeting?.['id']).toBe(`${end?.replace(/:.*/, '')}+`)
+    await publish(hub, 'new')
+    expect(data(await first.until(/data: new\n/))).toEqual(['hello', 'new'])
+    expect(data(await connect(greeting?.['id']).until(/data: new\n/))).toEqual(['hello', 'new'])
   })
 })
 
@@ -144,7 +170,7 @@ describe('a tick', () => {
     onTestFinished(() => log.close())
     const hub = new Hub(log)
     const writes: Uint8Array[][] = [[], [], []]
-    for (const taken of writes) await hub.subscribe('c', emitterThat({ write: taken }), { after: null })
+    for (const taken of writes) await hub.subscribe('c', () => emitterThat({ write: taken }), { after: null })
     await turn()
     const read = vi.spyOn(log, 'read')
     await publish(hub, '1', '2', '3')
@@ -154,7 +180,44 @@ describe('a tick', () => {
     expect(read).toHaveBeenCalledTimes(1)
   })
 
-  it('is paused for by a producer that awaits, which overtakes nobody', async () => {
+  it('sends a burst of a few hundred small events in one write also if its producer awaits each', async () => {
+    const { hub, port } = await backend()
+    const client = new Client(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await publish(hub, 'first')
+    await client.until(/first/)
+    for (let round = 0; round < 3; round++) {
+      const before = client.received.length
+      for (let n = 0; n < 200; n++) await hub.publish('c', { data: `<${n}>${'.'.repeat(60)}` })
+      const text = (await client.until(/<199>\.+\n\n\r\n$/)).slice(before)
+      expect(text.match(/^[0-9a-f]+\r\n/gm)).toHaveLength(1)
+      client.received = ''
+    }
+  })
+
+  it.each([
+    ['a ring of 100', { maxEvents: 100 }, '.'],
+    ['a ring of 1', { maxEvents: 1 }, '.'],
+    ['a ring of 64 KiB', { maxBytes: 65_536 }, '.'.repeat(1_000)],
+    ['lines, which are long on the wire', { maxBytes: 2 ** 20 }, '\n'.repeat(1_000)],
+    ['events larger than a batch', { maxEvents: 10 }, '\n'.repeat(12_000)],
+  ])('is paused for by a producer that awaits, which overtakes nobody: %s', async (_name, options, padding) => {
+    const log = new MemoryEventLog(options)
+    onTestFinished(() => log.close())
+    const hub = new Hub(log)
+    const write: Uint8Array[] = []
+    await hub.subscribe('c', () => emitterThat({ write }), { after: null, from: 'now' })
+    await turn()
+    await turn()
+    for (let n = 0; n < 1_000; n++) await hub.publish('c', { data: `<${n}>${n % 3 === 0 ? '' : padding}` })
+    await hub.over('c')
+    await eventually(() => expect(Buffer.concat(write).toString()).toContain('event: close'))
+    const found = Buffer.concat(write)
+      .toString()
+      .match(/stream-reset|<\d+>/g)
+    expect(found).toEqual(Array.from({ length: 1_000 }, (_, n) => `<${n}>`))
+  })
+
+  it('is paused for by a producer that awaits, which overtakes no socket', async () => {
     const { hub, connect } = await backend({}, { maxEvents: 100 })
     const client = connect()
     await publish(hub, 'first')
@@ -196,17 +259,21 @@ describe('over', () => {
     expect(data(await newcomer.until(/new/))).toEqual(['new'])
   })
 
-  it('ends a stream whose client saw the end between the answer and the subscription', async () => {
-    const { hub, emitters, connect } = await backend()
-    const client = connect()
+  it('ends a stream whose client had seen the end, where the log could not say so in time', async () => {
+    const { hub, log, connect } = await backend({}, { onFailure: () => undefined })
     await publish(hub, '1')
-    await client.until(/data: 1\n/)
     const end = await hub.over('c')
-    const port = await serve((_req, res) => {
-      void hub.subscribe('c', new SseEmitter(res, { retry: false }), { after: end })
-    })
-    expect(received(await new Client(port, 'GET / HTTP/1.0\r\n\r\n').toEnd())).toEqual([])
-    expect(emitters).toHaveLength(1)
+    vi.spyOn(log, 'read').mockRejectedValueOnce(new Error('no connection'))
+    expect(received(await connect(end).toEnd())).toEqual([])
+  })
+
+  it('tells those who wait for a first event, and needs nobody who knows of it: then there is nothing to end', async () => {
+    const { hub, connect } = await backend()
+    expect(await hub.over('c')).toBe(null)
+    const client = connect()
+    await eventually(() => expect(hub.size).toBe(1))
+    const end = await hub.over('c')
+    expect(received(await client.toEnd())).toMatchObject([{ event: 'close', id: end }])
   })
 })
 
@@ -215,43 +282,87 @@ describe('a gap', () => {
     ['no position', 'junk'],
     ['a number', '-1'],
     ['foreign', 'e:1'],
+    ['after the end of a foreign one', 'e+'],
     ['negative', '<e>:-1'],
-    ['ahead', '<e>:3'],
-    ['no safe integer', '<e>:9007199254740993'],
     ['a position and more', '<e>:1 junk'],
     ['huge', `${'9'.repeat(9_000)}:1`],
-  ])('is one stream-reset at the top and then only what is new, for an id that is %s', async (_name, id) => {
+  ])('is one stream-reset, then all that is kept, then what is new, for an id that is %s', async (_name, id) => {
     const { hub, connect } = await backend({ greeting: 'hello' })
-    const [oldest, latest = ''] = await publish(hub, '1', '2')
+    const [oldest = '', latest = ''] = await publish(hub, '1', '2')
     const requested = id.replace('<e>', latest.replace(/:.*/, ''))
     const client = connect(requested)
-    await client.until(/\n\n/)
+    await client.until(/data: 2\n/)
     await publish(hub, '3')
     const [, reset, ...more] = received(await client.until(/data: 3\n/))
-    expect(reset).toMatchObject({ event: 'stream-reset', id: latest })
+    expect(reset).toMatchObject({ event: 'stream-reset', id: oldest.replace(/1$/, '0') })
     expect(JSON.parse(reset?.['data'] ?? '')).toEqual({
-      reason: expect.stringMatching(/^(malformed|epoch|ahead)$/) as string,
+      reason: expect.stringMatching(/^(malformed|epoch)$/) as string,
       requested: requested.slice(0, 100),
       oldest,
       latest,
     })
-    expect(more).toMatchObject([{ data: '3' }])
+    expect(more).toMatchObject([{ data: '1', id: oldest }, { data: '2', id: latest }, { data: '3' }])
 
-    const again = connect(latest)
-    expect(data(await again.until(/data: 3\n/))).toEqual(['hello', '3'])
+    const again = connect(reset?.['id'])
+    expect(data(await again.until(/data: 3\n/))).toEqual(['hello', '1', '2', '3'])
+  })
+
+  it.each(['<e>:3', '<e>:9007199254740993', '<e>+'])(
+    'of a log that was set back is one stream-reset at the top, and only what is new: %s',
+    async (id) => {
+      const { hub, connect } = await backend()
+      const [oldest, latest = ''] = await publish(hub, '1', '2')
+      const requested = id.replace('<e>', latest.replace(/:.*/, ''))
+      const client = connect(requested)
+      await client.until(/\n\n/)
+      await publish(hub, '3')
+      const [reset, ...more] = received(await client.until(/data: 3\n/))
+      expect(reset).toMatchObject({ event: 'stream-reset', id: latest })
+      expect(JSON.parse(reset?.['data'] ?? '')).toEqual({ reason: 'ahead', requested, oldest, latest })
+      expect(more).toMatchObject([{ data: '3' }])
+      expect(data(await connect(reset?.['id']).until(/data: 3\n/))).toEqual(['3'])
+    },
+  )
+
+  it('in a channel that has nothing is one stream-reset to its beginning', async () => {
+    const { hub, connect } = await backend()
+    const client = connect('e:7')
+    await client.until(/stream-reset[^]*\n\n/)
+    await publish(hub, '1')
+    const [reset, ...more] = received(await client.until(/data: 1\n/))
+    expect(reset?.['id']).toBe('0')
+    expect(JSON.parse(reset?.['data'] ?? '')).toEqual({ reason: 'epoch', requested: 'e:7', oldest: null, latest: '0' })
+    expect(more).toMatchObject([{ data: '1' }])
+  })
+
+  it('that a restart makes keeps nothing from those who come back late: 1,000 get one reset, then what is there', async () => {
+    const before = await backend()
+    const [last = ''] = await publish(before.hub, 'before')
+    const after = await backend()
+    await publish(after.hub, 'pushed before they were back')
+    const writes = Array.from({ length: 1_000 }, (): Uint8Array[] => [])
+    const read = vi.spyOn(after.log, 'read')
+    for (const write of writes) void after.hub.subscribe('c', () => emitterThat({ write }), { after: last })
+    const eventsIn = (write: Uint8Array[]): unknown[] =>
+      eventsOf(Buffer.concat(write).toString()).map(({ event, data }) => event ?? data)
+    await eventually(() =>
+      expect(writes.map(eventsIn)).toEqual(writes.map(() => ['stream-reset', 'pushed before they were back'])),
+    )
+    expect(read.mock.calls.length).toBeLessThan(10)
   })
 
   it('is told to a client whose events are no longer kept', async () => {
     const { hub, connect } = await backend({}, { maxEvents: 2 })
     const positions = await publish(hub, '1', '2', '3', '4')
     const client = connect(positions[0])
-    const [reset] = received(await client.until(/stream-reset[^]*\n\n/))
+    const [reset, ...kept] = received(await client.until(/data: 4\n/))
     expect(JSON.parse(reset?.['data'] ?? '')).toEqual({
       reason: 'trimmed',
       requested: positions[0],
       oldest: positions[2],
       latest: positions[3],
     })
+    expect(kept).toMatchObject([{ id: positions[2] }, { id: positions[3] }])
   })
 })
 
@@ -288,7 +399,8 @@ describe('a client that does not read', () => {
     const events = received(await client.toEnd())
     const at = events.findIndex(({ event }) => event === 'stream-reset')
     const ids = events.map(({ id }) => id)
-    expect(ids).toEqual([...positions.slice(0, at), positions.at(-1), last, end])
+    // The reset, and from there on everything.
+    expect(ids).toEqual([...positions.slice(0, at), ...positions.slice(-41), last, end])
     expect(JSON.parse(events[at]?.['data'] ?? '')).toMatchObject({ reason: 'trimmed', requested: ids[at - 1] })
   })
 
@@ -322,27 +434,349 @@ describe('a failure', () => {
     const hub = new Hub(log)
     const error = new Error('oversized')
     const [failed, taken]: [unknown[], Uint8Array[]] = [[], []]
-    await hub.subscribe('c', emitterThat({ throws: error, failed }), { after: null })
-    await hub.subscribe('c', emitterThat({ write: taken }), { after: null })
+    await hub.subscribe('c', () => emitterThat({ throws: error, failed }), { after: null })
+    await hub.subscribe('c', () => emitterThat({ write: taken }), { after: null })
     await publish(hub, '1')
     await eventually(() => expect(taken).toHaveLength(1))
     expect(failed).toEqual([error])
   })
 
-  it('of the log ends the streams that it concerns, with its error', async () => {
-    const log: EventLog = new MemoryEventLog()
+  it('of the log that it is closed ends its streams', async () => {
+    const log = new MemoryEventLog()
     const hub = new Hub(log)
     const failed: unknown[] = []
-    await hub.subscribe('c', emitterThat({ failed }), { after: null })
-    await turn()
-    const error = new Error('no connection')
-    const read = vi.spyOn(log, 'read').mockRejectedValue(error)
+    await hub.subscribe('c', () => emitterThat({ failed }), { after: null })
+    log.close()
+    await eventually(() => expect(failed).toMatchObject([{ name: 'EventLogError', kind: 'closed' }]))
+  })
+})
+
+describe('a log that fails', () => {
+  interface Faulty {
+    hub: Hub
+    log: MemoryEventLog
+    read: MockInstance<EventLog['read']>
+    append: MockInstance<EventLog['append']>
+    onFailure: Mock
+    /** What subscribers got, as text, one each. */
+    subscribe: (count: number, options?: Partial<SubscribeOptions>) => Promise<() => string[]>
+    failed: unknown[]
+  }
+
+  function faulty(options: HubOptions = {}): Faulty {
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const onFailure = vi.fn()
+    const hub = new Hub(log, { deadline: 20, retryDelay: 1, onFailure, ...options })
+    const failed: unknown[] = []
+    return {
+      hub,
+      log,
+      onFailure,
+      failed,
+      // Their types are the contract's, whose results may come late.
+      read: vi.spyOn(log as EventLog, 'read'),
+      append: vi.spyOn(log as EventLog, 'append'),
+      subscribe: async (count, subscription) => {
+        const writes = Array.from({ length: count }, (): Uint8Array[] => [])
+        for (const write of writes)
+          await hub.subscribe('c', () => emitterThat({ write, failed }), { after: null, ...subscription })
+        return () => writes.map((write) => Buffer.concat(write).toString())
+      },
+    }
+  }
+  const gone = new EventLogError('unavailable', 'The log cannot be reached.', 5)
+  const dataOf = (texts: string[]): unknown[] => texts.map((text) => eventsOf(text).map((event) => event['data']))
+  const never = async (): Promise<never> => new Promise(() => undefined)
+
+  it.each([
+    ['rejects', async () => Promise.reject(gone)],
+    [
+      'throws',
+      () => {
+        throw new Error('a bug')
+      },
+    ],
+    ['never answers', never],
+  ])('by a read that %s is asked again, and all its streams stay open and lose nothing', async (_how, fault) => {
+    const { hub, read, subscribe, failed, onFailure } = faulty()
+    const texts = await subscribe(500)
     await publish(hub, '1')
-    await eventually(() => expect(failed).toEqual([error]))
-    await hub.subscribe('c', emitterThat({ failed }), { after: null })
-    expect(failed).toEqual([error, error])
-    expect(read).toHaveBeenCalledTimes(2)
-    await log.close()
+    await eventually(() => expect(dataOf(texts())).toEqual(texts().map(() => ['1'])))
+    read.mockImplementation(fault)
+    await publish(hub, '2')
+    await eventually(() => expect(onFailure.mock.calls.length).toBeGreaterThan(3))
+    // Those who come meanwhile are let in too.
+    const late = await subscribe(1, { greeting: 'hello' })
+    const back = await subscribe(1, { after: 'e:1', greeting: 'hello' })
+    read.mockRestore()
+    await eventually(() => expect(dataOf(texts())).toEqual(texts().map(() => ['1', '2'])))
+    await eventually(() => expect(dataOf(late())).toEqual([['hello', '1', '2']]))
+    await eventually(() => expect(dataOf(back())).toEqual([['hello', expect.stringContaining('epoch'), '1', '2']]))
+    expect(failed).toEqual([])
+    expect(hub.size).toBe(1)
+  })
+
+  it('is asked less and less often, and as at first when it is back', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const { hub, read, subscribe } = faulty({ retryDelay: 100, deadline: 5_000 })
+    await subscribe(100)
+    await turn()
+    const reads = async (ms: number): Promise<number> => {
+      read.mockClear()
+      for (let passed = 0; passed < ms; passed += 50) {
+        await vi.advanceTimersByTimeAsync(50)
+        await turn()
+        await turn()
+      }
+      return read.mock.calls.length
+    }
+    read.mockRejectedValue(gone)
+    await publish(hub, '1')
+    await turn()
+    const first = await reads(3_000)
+    expect(first).toBeGreaterThan(3)
+    expect(first).toBeLessThan(10)
+    await reads(60_000)
+    const later = await reads(30_000)
+    expect(later).toBeGreaterThanOrEqual(5)
+    expect(later).toBeLessThanOrEqual(12)
+    read.mockReset()
+    expect(await reads(10_000)).toBeLessThan(5)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('doubles nothing by an answer that comes after it was asked again', async () => {
+    const { hub, log, read, subscribe } = faulty()
+    const texts = await subscribe(2)
+    await turn()
+    const late: (() => void)[] = []
+    read.mockImplementationOnce(
+      async (...args) =>
+        new Promise((resolve) => {
+          const batch = log.read('c', ...(args.slice(1) as [string | null, { maxBytes: number }]))
+          late.push(() => resolve(batch))
+        }),
+    )
+    await publish(hub, '1')
+    await eventually(() => expect(dataOf(texts())).toEqual([['1'], ['1']]))
+    expect(late).toHaveLength(1)
+    for (const answer of late) answer()
+    await publish(hub, '2')
+    await eventually(() =>
+      expect(dataOf(texts())).toEqual([
+        ['1', '2'],
+        ['1', '2'],
+      ]),
+    )
+  })
+
+  it('leaves no timer behind when its subscribers have left', async () => {
+    const { hub, read } = faulty({ retryDelay: 100_000 })
+    const left: (() => void)[] = []
+    read.mockRejectedValue(gone)
+    const emitter = { ...emitterThat({}), onCompletion: (callback: () => void) => void left.push(callback) }
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+    await hub.subscribe('c', () => emitter, { after: null })
+    await eventually(() => expect(read).toHaveBeenCalled())
+    await turn()
+    for (const leave of left) leave()
+    expect(hub.size).toBe(0)
+    expect(timers()).toBeLessThanOrEqual(1) // The wait of this test.
+  })
+
+  it('by an append, publishes again if there is a key, once, and says so if there is none', async () => {
+    const { hub, append, log } = faulty()
+    append.mockRejectedValueOnce(gone)
+    await expect(hub.publish('c', { data: '1' })).rejects.toBe(gone)
+    append.mockImplementationOnce(never)
+    await expect(hub.publish('c', { data: '1' })).rejects.toMatchObject({ kind: 'unavailable', retryAfter: 5 })
+    // It happened, and the answer was lost.
+    append.mockImplementationOnce(async (...args) => {
+      log.append(...args)
+      return Promise.reject(gone)
+    })
+    append.mockImplementationOnce(never)
+    const position = await hub.publish('c', { data: '2' }, { key: 'two' })
+    expect(log.read('c', null, { maxBytes: 1e6 }).events).toMatchObject([{ position }])
+    append.mockRejectedValue(gone)
+    await expect(hub.publish('c', { data: '3' }, { key: 'three' })).rejects.toBe(gone)
+    append.mockRejectedValue(new Error('a bug'))
+    await expect(hub.publish('c', { data: '3' }, { key: 'three' })).rejects.toThrow('a bug')
+  })
+
+  it('by an end, says so', async () => {
+    const { hub, log } = faulty()
+    vi.spyOn(log as EventLog, 'end').mockImplementationOnce(never)
+    await expect(hub.over('c')).rejects.toMatchObject({ kind: 'unavailable' })
+  })
+
+  it('by a watch that is interrupted, is looked at without being told', async () => {
+    const { hub, log, read, subscribe, onFailure } = faulty()
+    const watch = vi.spyOn(log as EventLog, 'watch').mockReturnValueOnce(() => undefined)
+    const texts = await subscribe(1)
+    await eventually(() => expect(read).toHaveBeenCalled())
+    await publish(hub, '1')
+    await turn()
+    expect(dataOf(texts())).toEqual([[]])
+    watch.mock.calls[0]?.[1].onError(gone)
+    expect(onFailure).toHaveBeenCalledWith(gone)
+    await eventually(() => expect(dataOf(texts())).toEqual([['1']]))
+  })
+
+  it('is reported on the console, and not for every stream', async () => {
+    const reported = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    onTestFinished(() => reported.mockRestore())
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const hub = new Hub(log, { retryDelay: 1 })
+    const read = vi.spyOn(log as EventLog, 'read').mockRejectedValue(gone)
+    for (let n = 0; n < 10; n++) await hub.subscribe(`c${n}`, () => emitterThat({}), { after: null })
+    await eventually(() => expect(read.mock.calls.length).toBeGreaterThan(30))
+    expect(reported.mock.calls).toEqual([['The event log fails, and is tried again:', gone]])
+  })
+})
+
+describe('reads', () => {
+  /** A log whose reads take some turns of the event loop, and what it was asked. */
+  function slow(): { hub: Hub; log: MemoryEventLog; reads: () => number; atOnce: () => number } {
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const read = log.read.bind(log)
+    let [count, inFlight, most] = [0, 0, 0]
+    vi.spyOn(log as EventLog, 'read').mockImplementation(async (...args) => {
+      count += 1
+      inFlight += 1
+      most = Math.max(most, inFlight)
+      for (let n = 0; n < 20; n++) await turn()
+      inFlight -= 1
+      return read(...args)
+    })
+    return { hub: new Hub(log), log, reads: () => count, atOnce: () => most }
+  }
+
+  it.each([
+    ['newcomers', null],
+    ['who resume', 'e:1'],
+  ])('of 500 %s at once are a few, also while a slow one is in flight', async (_who, after) => {
+    const { hub, log, reads, atOnce } = slow()
+    log.append('c', { data: '1' })
+    const writes: Uint8Array[][] = []
+    const subscribe = (count: number): void => {
+      for (let n = 0; n < count; n++) {
+        const write: Uint8Array[] = []
+        writes.push(write)
+        void hub.subscribe('c', () => emitterThat({ write }), { after })
+      }
+    }
+    subscribe(250)
+    for (let n = 0; n < 5; n++) {
+      await turn()
+      subscribe(50)
+    }
+    await eventually(() =>
+      expect(writes.filter((write) => Buffer.concat(write).includes('data: 1\n'))).toHaveLength(500),
+    )
+    expect(reads()).toBeLessThan(12)
+    expect(atOnce()).toBeLessThan(4)
+  })
+
+  it('that began before an event was appended hide it from nobody who waits for them', async () => {
+    const { hub } = slow()
+    const write: Uint8Array[] = []
+    await hub.subscribe('c', () => emitterThat({ write: [] }), { after: null })
+    await turn()
+    await turn()
+    await hub.publish('c', { data: '1' })
+    await hub.subscribe('c', () => emitterThat({ write }), { after: null })
+    await eventually(() => expect(Buffer.concat(write).toString()).toContain('data: 1\n'))
+  })
+})
+
+describe('a channel with a snapshot', () => {
+  const state = new Set<string>()
+  const snapshot = async (): Promise<string> => {
+    await turn()
+    return [...state].join()
+  }
+
+  async function change(hub: Hub, ...names: string[]): Promise<string[]> {
+    return Promise.all(
+      names.map(async (name) => {
+        state.add(name)
+        return hub.publish('c', { data: name })
+      }),
+    )
+  }
+
+  it('gives a newcomer one, whose id is where it continues, and then what follows', async () => {
+    state.clear()
+    const { hub, connect } = await backend({ snapshot, greeting: 'hello' })
+    const [, top] = await change(hub, '1', '2')
+    const client = connect()
+    await client.until(/snapshot[^]*\n\n/)
+    await change(hub, '3')
+    expect(received(await client.until(/data: 3\n/))).toMatchObject([
+      // Without an id: a client that saw only this has no state yet.
+      { data: 'hello' },
+      { event: 'snapshot', id: top, data: '1,2' },
+      { data: '3' },
+    ])
+    expect(received(client.received)[0]).not.toHaveProperty('id')
+    const back = connect(top)
+    expect(data(await back.until(/data: 3\n/))).toEqual(['hello', '3'])
+  })
+
+  it('gives one instead of a reset, at once and to one who has fallen behind', async () => {
+    state.clear()
+    const { hub, connect } = await backend({ snapshot }, { maxEvents: 2 })
+    const positions = await change(hub, '1', '2', '3', '4')
+    for (const after of ['junk', 'e:1', positions[0] ?? '']) {
+      const events = received(await connect(after).until(/snapshot[^]*\n\n/))
+      expect(events).toMatchObject([{ event: 'snapshot', id: positions[3], data: '1,2,3,4' }])
+    }
+  })
+
+  it('before its first event has the beginning as its id', async () => {
+    state.clear()
+    const { hub, connect } = await backend({ snapshot })
+    const client = connect()
+    await client.until(/snapshot[^]*\n\n/)
+    await change(hub, '1')
+    expect(received(await client.until(/data: 1\n/))).toMatchObject([{ event: 'snapshot', id: '0' }, { data: '1' }])
+  })
+
+  it('asks for one for many newcomers', async () => {
+    state.clear()
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const hub = new Hub(log)
+    const provider = vi.fn(snapshot)
+    const writes = Array.from({ length: 500 }, (): Uint8Array[] => [])
+    for (const write of writes)
+      void hub.subscribe('c', () => emitterThat({ write }), { after: null, snapshot: provider })
+    await eventually(() => expect(writes.filter((write) => write.length === 1)).toHaveLength(500))
+    expect(provider).toHaveBeenCalledTimes(1)
+    expect(writes[1]?.[0]).toBe(writes[0]?.[0])
+  })
+
+  it('asks again if its provider rejects or does not answer', async () => {
+    state.clear()
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const onFailure = vi.fn()
+    const hub = new Hub(log, { deadline: 20, retryDelay: 1, onFailure })
+    const provider = vi
+      .fn(snapshot)
+      .mockRejectedValueOnce(new Error('no database'))
+      .mockImplementationOnce(async () => new Promise(() => undefined))
+    const write: Uint8Array[] = []
+    await hub.subscribe('c', () => emitterThat({ write }), { after: null, snapshot: provider })
+    await change(hub, '1')
+    await eventually(() => expect(Buffer.concat(write).toString()).toContain('snapshot'))
+    expect(onFailure.mock.calls.map(([error]) => (error as Error).name)).toEqual(['Error', 'EventLogError'])
+    expect(eventsOf(Buffer.concat(write).toString())[0]).toMatchObject({ event: 'snapshot', data: '1' })
   })
 })
 
@@ -357,6 +791,7 @@ function emitterThat({
   throws?: Error
 }): Emitter {
   const emitter = {
+    signal: new AbortController().signal,
     writable: true,
     write(bytes: Uint8Array): boolean {
       if (throws) throw throws

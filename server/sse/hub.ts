@@ -1,13 +1,8 @@
-import { setImmediate as turn } from 'node:timers/promises'
-import type { SseEmitter } from './emitter'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { Channel, type ChannelOptions, type Emitter } from './channel'
 import { closeEvent, encode } from './encode'
-import type { Batch, ChannelEvent, EventLog, Position } from './eventLog'
-
-/** What the hub needs of an emitter. */
-export type Emitter = Pick<
-  SseEmitter,
-  'writable' | 'write' | 'onDrain' | 'onCompletion' | 'complete' | 'completeWithError'
->
+import { EventLogError, type AppendOptions, type ChannelEvent, type EventLog, type Position } from './eventLog'
+import { backoff, Reads, withDeadline, type SnapshotProvider } from './reads'
 
 export interface HubOptions {
   /**
@@ -15,67 +10,65 @@ export interface HubOptions {
    * Subscribers at the same cursor hold the same bytes. @default 64 KiB
    */
   batchBytes?: number
+  /** Milliseconds that the log, or a snapshot, may take to answer. @default 5_000 */
+  deadline?: number
+  /** Milliseconds before what failed is tried again; doubles with each failure, up to 50 times as long. @default 100 */
+  retryDelay?: number
+  /** Told of each failure of the log that is retried. @default console.error, at most every ten seconds */
+  onFailure?: (error: unknown) => void
 }
 
 export interface SubscribeOptions {
-  /** The `Last-Event-ID` that the client sent, untrusted and as it is; null or empty for a newcomer. */
+  /** The `Last-Event-ID` that the client sent, untrusted; null or empty for a newcomer. */
   after: string | null
   /** Where a newcomer starts: at the oldest event that is kept, or after the newest. @default 'oldest' */
   from?: 'oldest' | 'now'
-  /** The data of a message that is sent at once. A newcomer's has the id of where it starts. @default none */
+  /** The data of a message that opens the stream. A newcomer's has the id of where it starts. @default none */
   greeting?: string
+  /**
+   * Gives the channel's state. A newcomer, and a subscriber who missed something, then gets one event `snapshot`, and after it
+   * what follows, instead of replay and `stream-reset`. What is in a snapshot may come as an event too.
+   */
+  snapshot?: SnapshotProvider
 }
+
+/** What is published in one turn of the event loop. */
+interface Run {
+  events: number
+  bytes: number
+  end: Promise<void>
+}
+
+/** Attempts to append an event that has a key. */
+const ATTEMPTS = 3
+
+/** Bytes that a frame has beside its text, at most: an id, the names of its fields, line ends. */
+const FRAME_OVERHEAD = 80
+
+/** Milliseconds between two failures that are written to the console. */
+const REPORT_INTERVAL = 10_000
 
 /**
- * - `idle`: at the top, waits for an append
- * - `due`: may have something to read, at the next tick
- * - `reading`: waits for the log
- * - `stalled`: waits for its socket to drain
- * - `gone`: its emitter has ended
- */
-type State = 'idle' | 'due' | 'reading' | 'stalled' | 'gone'
-
-interface Subscriber {
-  readonly emitter: Emitter
-  /** Before the first read it is what the client said; the log judges it. */
-  cursor: string
-  state: State
-}
-
-interface Channel {
-  readonly name: string
-  readonly subscribers: Set<Subscriber>
-  readonly stop: () => void
-  /** Of those in it, only the ones that are still `due` count. */
-  due: Subscriber[]
-  /** Counts what the log announced: a read that began before the last announcement may have missed something. */
-  appends: number
-  /** The count up to which the idle were made due. */
-  announced: number
-  ticking: boolean
-}
-
-/** A producer that awaits is paused after so many events, or half a batch: what a subscriber surely takes in one tick. */
-const EVENTS_PER_PAUSE = 32
-
-/**
- * Channels that many can listen to. A channel is a log, a subscriber is a cursor into it: it takes what lies between its
- * cursor and the top while its socket takes it, and goes on when that drains. So replay and live are one path, and a client
- * that does not read costs a position and not a queue.
+ * Channels that many can listen to. A channel is a log, a subscriber is a cursor into it. So replay and live are one path, and a
+ * client that does not read costs a position and not a queue.
  *
- * A client that cannot be continued without a loss gets one `stream-reset`, whose id is where it goes on and whose data is
- * the `Gap` as JSON, and then what is new.
+ * A client that cannot be continued without a loss gets one `stream-reset`, whose data is the `Gap` as JSON, then everything
+ * that is kept, then what is new. While the log fails its streams stay open.
  */
 export class Hub {
   readonly #log: EventLog
+  readonly #reads: Reads
   readonly #channels = new Map<string, Channel>()
-  readonly #batchBytes: number
-  /** What was published since the last pause: 1 is as much as there may be. */
-  #unpaused = 0
+  readonly #options: ChannelOptions
+  readonly #deadline: number
+  #run: Run | null = null
 
-  constructor(log: EventLog, { batchBytes = 64 * 1_024 }: HubOptions = {}) {
+  constructor(log: EventLog, options: HubOptions = {}) {
+    const { batchBytes = 64 * 1_024, deadline = 5_000, retryDelay = 100, onFailure = reporter() } = options
     this.#log = log
-    this.#batchBytes = batchBytes
+    this.#reads = new Reads(log, deadline)
+    this.#options = { batchBytes, retryDelay, onFailure }
+    this.#deadline = deadline
   }
 
   /** Channels that someone listens to. */
@@ -84,171 +77,108 @@ export class Hub {
   }
 
   /**
-   * Asked before a stream is opened, while an answer can still be chosen: `finished` is a client that has seen the end of
-   * an epoch that is over, and 204 is what keeps it from coming back.
+   * Serves an emitter with a channel until it ends.
    *
-   * @throws EventLogError `channels`, `bytes`: answer 503. After this, `subscribe` finds room.
+   * `open` makes the emitter, unless the client has seen the end of an epoch that is over: then it is not called, the result is
+   * `finished`, and the answer should be 204, which keeps the client from coming back.
+   *
+   * @throws only what `open` throws
    */
-  async resume(name: string, after: string | null): Promise<'open' | 'finished'> {
-    const { finished } = await this.#log.read(name, after || null, 0)
-    return finished ? 'finished' : 'open'
-  }
-
-  /** Adds an emitter to a channel until it ends. A failing log ends it with that error; nothing is thrown. */
   async subscribe(
     name: string,
-    emitter: Emitter,
-    { after, from = 'oldest', greeting }: SubscribeOptions,
-  ): Promise<void> {
-    const channel = this.#channels.get(name) ?? this.#open(name)
-    const subscriber: Subscriber = { emitter, cursor: after ?? '', state: 'reading' }
-    channel.subscribers.add(subscriber)
-    emitter.onCompletion(() => this.#leave(channel, subscriber))
-    emitter.onDrain(() => {
-      if (subscriber.state === 'stalled') this.#makeDue(channel, subscriber)
-    })
-    try {
-      if (!after) {
-        const start = await this.#log.read(name, null, 0)
-        subscriber.cursor = from === 'now' ? start.top : start.after
-      }
-      // One who resumes keeps its id, which may be anything, until there is an event.
-      if (greeting !== undefined)
-        emitter.write(encode(after ? { data: greeting } : { id: subscriber.cursor, data: greeting }))
-      this.#makeDue(channel, subscriber)
-    } catch (error) {
-      emitter.completeWithError(error)
-    }
+    open: () => Emitter,
+    { after, from = 'oldest', greeting, snapshot }: SubscribeOptions,
+  ): Promise<'open' | 'finished'> {
+    if (after && (await this.#isFinished(name, after))) return 'finished'
+    const emitter = open()
+    // As for a HEAD request, or a client that has left.
+    if (emitter.signal.aborted) return 'open'
+    // Only a replay begins at a position. Whoever resumes keeps the id that it has.
+    if (greeting !== undefined && (after || snapshot)) emitter.write(encode({ data: greeting }))
+    const start = { cursor: after || null, from, greeting: snapshot ? undefined : greeting, snapshot }
+    const channel = this.#channels.get(name) ?? new Channel(name, this.#log, this.#reads, this.#options)
+    this.#channels.set(name, channel)
+    channel.add(emitter, start, () => this.#channels.delete(name))
+    return 'open'
   }
 
   /**
-   * Appends an event, and wakes the channel's subscribers once for all that is published in one tick.
+   * Appends an event, and wakes the channel's subscribers once for all that is published in one turn of the event loop.
    *
-   * A producer that awaits is paused now and then, for the sockets to take what it made. One that does not must not publish
-   * more in one tick than a channel keeps: that would overtake every subscriber.
+   * A producer that awaits this never overtakes a subscriber whose socket takes what it is sent: it is paused for a turn each
+   * time that it has published half of what a subscriber reads at once, or of what a channel keeps.
+   *
+   * With a key the append is repeated if the log is `unavailable`. Without, it may have happened although this throws.
    *
    * @throws EventLogError, SseEncodeError
    */
-  async publish(name: string, event: ChannelEvent): Promise<Position> {
-    const position = await this.#log.append(name, event)
-    this.#unpaused += Math.max(1 / EVENTS_PER_PAUSE, (2 * (event.data?.length ?? 0)) / this.#batchBytes)
-    if (this.#unpaused >= 1) {
-      this.#unpaused = 0
-      await turn()
-    }
+  async publish(name: string, event: ChannelEvent, options: AppendOptions = {}): Promise<Position> {
+    const position = await this.#append(name, event, options)
+    const { events, bytes } = this.#log.retention
+    // After the append: the subscribers' tick comes before the end of the run.
+    const run = (this.#run ??= this.#newRun())
+    run.events += 1
+    run.bytes += bytesAtMost(event)
+    if (run.events >= events / 2 || run.bytes >= Math.min(bytes, this.#options.batchBytes) / 2) await run.end
     return position
   }
 
   /**
-   * Ends the channel's epoch: every subscriber gets the rest and `close`, and its emitter completes. The next subscriber or
-   * event begins a new epoch. Null when there was nothing to end.
+   * Ends the channel's epoch: every subscriber gets the rest and `close`, and its emitter completes. The next event begins a new
+   * epoch. Null when there was nothing to end: no event since the last end, and nobody subscribed here.
+   *
+   * @throws EventLogError
    */
-  async over(name: string): Promise<Position | null> {
-    return this.#log.end(name, closeEvent)
+  async over(name: string, { client }: Pick<AppendOptions, 'client'> = {}): Promise<Position | null> {
+    const options = { begin: this.#channels.has(name), ...(client === undefined ? {} : { client }) }
+    return withDeadline(() => this.#log.end(name, closeEvent, options), this.#deadline)
   }
 
-  #open(name: string): Channel {
-    const stop = this.#log.watch(name, () => {
-      channel.appends += 1
-      this.#tick(channel)
-    })
-    const channel: Channel = {
-      name,
-      subscribers: new Set(),
-      stop,
-      due: [],
-      appends: 0,
-      announced: 0,
-      ticking: false,
-    }
-    this.#channels.set(name, channel)
-    return channel
-  }
-
-  #leave(channel: Channel, subscriber: Subscriber): void {
-    subscriber.state = 'gone'
-    channel.subscribers.delete(subscriber)
-    if (channel.subscribers.size > 0) return
-    this.#channels.delete(channel.name)
-    channel.stop()
-  }
-
-  #makeDue(channel: Channel, subscriber: Subscriber): void {
-    if (subscriber.state === 'gone') return
-    subscriber.state = 'due'
-    channel.due.push(subscriber)
-    this.#tick(channel)
-  }
-
-  /** After the callbacks of this turn of the event loop, so that all that they publish leaves together. */
-  #tick(channel: Channel): void {
-    if (channel.ticking) return
-    channel.ticking = true
-    setImmediate(() => {
-      channel.ticking = false
-      this.#advanceDue(channel)
-    })
-  }
-
-  /** Those at the same cursor read once, and write the same bytes. */
-  #advanceDue(channel: Channel): void {
-    const due = channel.due.filter(({ state }) => state === 'due')
-    channel.due = []
-    if (channel.announced !== channel.appends) {
-      channel.announced = channel.appends
-      for (const subscriber of channel.subscribers) if (subscriber.state === 'idle') due.push(subscriber)
-    }
-    const groups = new Map<string, Subscriber[]>()
-    for (const subscriber of due) {
-      subscriber.state = 'reading'
-      const group = groups.get(subscriber.cursor)
-      if (group) group.push(subscriber)
-      else groups.set(subscriber.cursor, [subscriber])
-    }
-    for (const [cursor, group] of groups) void this.#advance(channel, cursor, group)
-  }
-
-  async #advance(channel: Channel, cursor: string, group: Subscriber[]): Promise<void> {
-    const { appends } = channel
-    let batch: Batch
+  async #isFinished(name: string, after: string): Promise<boolean> {
     try {
-      batch = await this.#log.read(channel.name, cursor, this.#batchBytes)
-    } catch (error) {
-      for (const { emitter } of group) emitter.completeWithError(error)
-      return
+      return (await this.#reads.events(name, after, 0)).result.finished
+    } catch {
+      // The stream is opened, and says what there is to say when the log is back.
+      return false
     }
-    const bytes = bytesOf(batch)
-    const next = batch.events.at(-1)?.position ?? batch.after
-    const atTop = next === batch.top && appends === channel.appends
-    for (const subscriber of group) {
-      if (subscriber.emitter.writable) {
-        subscriber.cursor = next
-        deliver(subscriber.emitter, bytes, batch.finished)
+  }
+
+  async #append(name: string, event: ChannelEvent, options: AppendOptions): Promise<Position> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await withDeadline(() => this.#log.append(name, event, options), this.#deadline)
+      } catch (error) {
+        const isTransient = error instanceof EventLogError && error.kind === 'unavailable'
+        if (!isTransient || options.key === undefined || attempt === ATTEMPTS) throw error
+        await sleep(backoff(attempt, this.#options.retryDelay))
       }
-      this.#settle(channel, subscriber, atTop)
     }
   }
 
-  #settle(channel: Channel, subscriber: Subscriber, atTop: boolean): void {
-    if (subscriber.state === 'gone') return
-    if (!subscriber.emitter.writable) subscriber.state = 'stalled'
-    else if (atTop) subscriber.state = 'idle'
-    else this.#makeDue(channel, subscriber)
+  #newRun(): Run {
+    const end = async (): Promise<void> => {
+      await turn()
+      // A large event at the end of it did not fit into the same read.
+      if (run.bytes > this.#options.batchBytes) await turn()
+      this.#run = null
+    }
+    const run = { events: 0, bytes: 0, end: end() }
+    return run
   }
 }
 
-function bytesOf({ events, gap, after }: Batch): Buffer {
-  if (gap) return encode({ event: 'stream-reset', id: after, data: JSON.stringify(gap) })
-  const [first, ...more] = events
-  return first && more.length === 0 ? first.frame : Buffer.concat(events.map(({ frame }) => frame))
+/** A bound for the length of an event's frame. On the wire every line of data begins with `data: `. */
+function bytesAtMost({ event = '', data = '', comment = '' }: ChannelEvent): number {
+  const text = data + comment
+  const lines = /[\r\n]/.test(text) ? text.split(/[\r\n]/).length : 1
+  return FRAME_OVERHEAD + Buffer.byteLength(event) + Buffer.byteLength(text) + 6 * (lines - 1)
 }
 
-/** What one emitter does with it is no concern of the others. */
-function deliver(emitter: Emitter, bytes: Buffer, finished: boolean): void {
-  try {
-    if (bytes.length > 0) emitter.write(bytes)
-    if (finished) emitter.complete()
-  } catch (error) {
-    emitter.completeWithError(error)
+function reporter(): (error: unknown) => void {
+  let reportedAt = -Infinity
+  return (error) => {
+    if (performance.now() < reportedAt + REPORT_INTERVAL) return
+    reportedAt = performance.now()
+    console.error('The event log fails, and is tried again:', error)
   }
 }

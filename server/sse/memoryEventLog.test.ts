@@ -1,8 +1,11 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { Position } from './eventLog'
+import type { Position, Watcher } from './eventLog'
 import { MemoryEventLog, type MemoryEventLogOptions } from './memoryEventLog'
 
-const all = 1e9
+const all = { maxBytes: 1e9 }
+const none = { maxBytes: 0 }
+
+const ignore: Watcher = { onAppend: () => undefined, onError: () => undefined }
 
 function create(options: MemoryEventLogOptions = {}): MemoryEventLog {
   const log = new MemoryEventLog(options)
@@ -63,7 +66,7 @@ describe('a ring', () => {
 
   it('has a gap for an old cursor when nothing is left, and none for one at the top', () => {
     const { log, clock } = aged()
-    log.watch('c', () => undefined)
+    log.watch('c', ignore)
     const [first, second] = push(log, 'c', 2)
     clock.now = 1_000
     expect(log.read('c', first ?? '', all).gap).toEqual({
@@ -91,6 +94,32 @@ describe('a ring', () => {
   })
 })
 
+describe('its size', () => {
+  /** Microseconds that one of many operations takes, of the best of some rounds: what is left when the machine does nothing else. */
+  function cost(rounds: number, operations: number, operation: () => unknown): number {
+    const times = Array.from({ length: rounds }, () => {
+      const start = performance.now()
+      for (let n = 0; n < operations; n++) operation()
+      return ((performance.now() - start) * 1_000) / operations
+    })
+    return Math.min(...times)
+  }
+
+  it('has no part in what an append to a full ring, and a read of it, cost', () => {
+    const full = (maxEvents: number): MemoryEventLog => {
+      const log = create({ maxEvents, maxBytes: 2 ** 30, maxTotalBytes: 2 ** 31 })
+      push(log, 'c', maxEvents)
+      return log
+    }
+    const [small, large] = [full(500), full(200_000)]
+    const append = (log: MemoryEventLog): number => cost(20, 200, () => push(log, 'c', 1))
+    const read = (log: MemoryEventLog): number => cost(20, 200, () => log.read('c', null, { maxBytes: 1_000 }))
+    // A ring that is an array to splice takes more than fifty times as long.
+    expect(append(large)).toBeLessThan(10 * append(small))
+    expect(read(large)).toBeLessThan(10 * read(small))
+  })
+})
+
 describe('retention', () => {
   it('keeps an epoch that is over, with the events that it had, for its age', () => {
     const { log, clock } = aged()
@@ -113,7 +142,7 @@ describe('retention', () => {
   it('keeps a channel that is watched, and for its age after the last watcher left', () => {
     const { log, clock } = aged()
     const [position] = push(log, 'c', 1)
-    const stop = [log.watch('c', () => undefined), log.watch('c', () => undefined)]
+    const stop = [log.watch('c', ignore), log.watch('c', ignore)]
     clock.now = 1_000
     stop[0]?.()
     clock.now = 2_000
@@ -125,6 +154,55 @@ describe('retention', () => {
     expect(reasonOf(log, 'c', position)).toBe('epoch')
   })
 
+  it('keeps the end of a channel that is watched, so that whoever stands there is told what follows', () => {
+    const { log, clock } = aged()
+    const [first = ''] = push(log, 'c', 3)
+    const last = log.end('c', { event: 'close' }) ?? ''
+    const { after } = log.read('c', null, none)
+    const stop = log.watch('c', ignore)
+    clock.now = 1_000
+    expect(log.read('c', after, all).gap).toBe(undefined)
+    expect(log.read('c', last, all).finished).toBe(true)
+    expect(log.read('c', first, all).gap).toMatchObject({ reason: 'trimmed', oldest: last, latest: last })
+    const [next] = push(log, 'c', 1)
+    expect(log.read('c', after, all)).toMatchObject({ events: [{ position: next }] })
+    stop()
+    clock.now = 2_000
+    log.read('c', null, none)
+    expect([log.size, log.bytes]).toEqual([0, 0])
+  })
+
+  it('has a gap at 0 when an epoch is forgotten that was there before what is kept', () => {
+    const { log, clock } = aged()
+    push(log, 'c', 1)
+    log.end('c', { event: 'close' })
+    clock.now = 60
+    const [oldest] = push(log, 'c', 1)
+    expect(log.read('c', '0', all).gap).toBe(undefined)
+    clock.now = 110
+    expect(log.read('c', '0', all)).toMatchObject({
+      after: oldest?.replace(/1$/, '0'),
+      gap: { reason: 'trimmed', oldest },
+    })
+  })
+
+  it('forgets a key with its event', () => {
+    const { log, clock } = aged({ maxEvents: 2 })
+    const append = (key: string): Position => log.append('c', { data: key }, { key })
+    const first = append('1')
+    expect(append('1')).toBe(first)
+    append('2')
+    append('3')
+    expect(append('1')).not.toBe(first)
+    log.end('c', { event: 'close' })
+    const second = append('4')
+    clock.now = 100
+    expect(append('4')).not.toBe(second)
+    clock.now = 200
+    log.read('c', null, none)
+    expect(log.bytes).toBe(0)
+  })
+
   it('sweeps what nobody asks for any more, without keeping the process alive', () => {
     vi.useFakeTimers()
     onTestFinished(() => void vi.useRealTimers())
@@ -132,9 +210,8 @@ describe('retention', () => {
     push(log, 'c', 10)
     log.end('c', { event: 'close' })
     push(log, 'c', 10)
-    log.read('empty', null, 0)
     vi.advanceTimersByTime(599_000)
-    expect(log.size).toBe(2)
+    expect(log.size).toBe(1)
     vi.advanceTimersByTime(61_000)
     expect(log.size).toBe(0)
     expect(log.bytes).toBe(0)
@@ -166,19 +243,29 @@ describe('capacity', () => {
       message: expect.stringMatching(/try again/) as string,
     })
 
-  it('refuses one channel too many, to publishers and to readers, and serves those that are', () => {
+  it('refuses one channel too many, and serves those that are', () => {
     const { log, clock } = aged({ maxChannels: 2 })
     push(log, 'a', 1)
-    log.read('b', null, 0)
-    expect(() => push(log, 'c', 1)).toThrow(refused('channels'))
-    expect(() => log.read('c', null, 0)).toThrow(refused('channels'))
-    expect(() => log.read('c', 'e:1', 0)).toThrow(refused('channels'))
     push(log, 'b', 1)
+    expect(() => push(log, 'c', 1)).toThrow(refused('channels'))
+    expect(() => log.end('c', { event: 'close' }, { begin: true })).toThrow(refused('channels'))
+    expect(log.read('c', null, none).top).toBe('0')
     log.end('b', { event: 'close' })
     push(log, 'b', 1)
     clock.now = 100
-    log.read('a', 'e:1', 0)
-    expect(log.size).toBe(2)
+    log.read('a', 'e:1', none)
+    expect(log.size).toBe(1)
+    push(log, 'c', 1)
+  })
+
+  it('spends nothing on what is only read and watched', () => {
+    const log = create({ maxChannels: 1, maxTotalBytes: 4_096 })
+    for (let n = 0; n < 10_000; n++) {
+      log.read(`c${n}`, n % 2 ? null : 'e:1', all)
+      log.watch(`c${n}`, ignore)
+    }
+    expect([log.size, log.bytes]).toEqual([0, 0])
+    push(log, 'a', 1)
   })
 
   it('refuses what would exceed the bytes of all channels, and evicts nothing for it', () => {
@@ -190,8 +277,6 @@ describe('capacity', () => {
     expect(kept(log, 'a')).toEqual(positions)
     expect(log.size).toBe(2)
     expect(log.bytes).toBeLessThanOrEqual(20_000)
-    while (log.bytes <= 18_900) push(log, 'b', 1)
-    expect(() => log.read('c', null, 0)).toThrow(refused('bytes'))
   })
 
   it('lets a full ring go on, and a channel end, when all channels together are full', () => {
@@ -212,5 +297,65 @@ describe('capacity', () => {
     expect(() => {
       for (let n = 0; n < 1_000; n++) cycle()
     }).toThrow(refused('bytes'))
+  })
+})
+
+describe('a client', () => {
+  const pushAs = (log: MemoryEventLog, client: string, channel: string, size = 1): Position =>
+    log.append(channel, { data: 'x'.repeat(size) }, { client })
+  const share = (kind: string): unknown =>
+    expect.objectContaining({
+      name: 'EventLogError',
+      kind,
+      retryAfter: 30,
+      message: expect.stringMatching(/^You hold as many .* as are still free: .*, or try again later\.$/) as string,
+    })
+  /** Pushes until it is refused, each time to a channel of its own, and returns what the log then holds. */
+  function fill(log: MemoryEventLog, client: string, kind: string): number {
+    expect(() => {
+      for (let n = 0; n < 100_000; n++) pushAs(log, client, `${client}-${n}`, 1_000)
+    }).toThrow(share(kind))
+    return kind === 'bytes' ? log.bytes : log.size
+  }
+
+  it('may hold as many bytes as are free, and heavy ones are refused before a newcomer', () => {
+    const log = create({ maxTotalBytes: 2 ** 20 })
+    expect(fill(log, 'a', 'bytes') / 2 ** 20).toBeCloseTo(1 / 2, 2)
+    expect(fill(log, 'b', 'bytes') / 2 ** 20).toBeCloseTo(3 / 4, 2)
+    expect(() => pushAs(log, 'a', 'more')).toThrow(share('bytes'))
+    for (let n = 0; n < 20; n++) pushAs(log, `newcomer ${n}`, 'c', 1_000)
+    expect(() => push(log, 'trusted', 50, 4_000)).not.toThrow()
+  })
+
+  it('may have begun as many channels as are free', () => {
+    const log = create({ maxChannels: 100 })
+    expect(fill(log, 'a', 'channels')).toBe(50)
+    expect(fill(log, 'b', 'channels')).toBe(75)
+    expect(() => log.end('more', { event: 'close' }, { begin: true, client: 'a' })).toThrow(share('channels'))
+    pushAs(log, 'newcomer', 'c')
+    pushAs(log, 'a', 'a-0')
+  })
+
+  it('is charged by bytes on the wire', () => {
+    const log = create()
+    const before = (): number => log.bytes
+    const start = before()
+    log.append('c', { data: '\n'.repeat(60_000) }, { client: 'a' })
+    expect(before() - start).toBeGreaterThan(7 * 60_000)
+  })
+
+  it('gets back what is no longer kept: by age, by a ring that is full, by the end of a channel', () => {
+    const { log, clock } = aged({ maxTotalBytes: 2 ** 20, maxChannels: 1_000, maxEvents: 10 })
+    fill(log, 'a', 'bytes')
+    clock.now = 100
+    for (const name of Array.from({ length: 1_000 }, (_, n) => `a-${n}`)) log.read(name, null, none)
+    expect([log.size, log.bytes]).toEqual([0, 0])
+    for (let n = 0; n < 10_000; n++) pushAs(log, 'a', 'one', 1_000)
+    expect(log.bytes).toBeLessThan(20_000)
+    log.end('one', { event: 'close' })
+    fill(log, 'a', 'bytes')
+    clock.now = 200
+    for (const name of ['one', ...Array.from({ length: 1_000 }, (_, n) => `a-${n}`)]) log.read(name, null, none)
+    expect([log.size, log.bytes]).toEqual([0, 0])
   })
 })

@@ -1,7 +1,24 @@
-import { Epoch, type EpochLimits } from './epoch'
-import { EventLogError, parsePosition, type Batch, type ChannelEvent, type EventLog, type Position } from './eventLog'
+import { randomBytes } from 'node:crypto'
+import { Epoch, surelyKept, type EpochLimits } from './epoch'
+import {
+  EventLogError,
+  parsePosition,
+  type AppendOptions,
+  type Batch,
+  type ChannelEvent,
+  type EndOptions,
+  type EventLog,
+  type Position,
+  type ReadLimits,
+  type Watcher,
+} from './eventLog'
+import { Shares } from './shares'
 
-/** Bytes are bytes of memory: an event counts some 512 beside its frame, an epoch some 1,024 beside its events. */
+/**
+ * Bytes are bytes of memory: an event counts some 512 beside its frame, an epoch some 1,024 beside its events.
+ *
+ * Where appends name a client, one client may hold as many bytes, and may have begun as many channels, as are still free.
+ */
 export interface MemoryEventLogOptions {
   /** Events that an epoch keeps: the newest. @default 1_000 */
   maxEvents?: number
@@ -17,12 +34,19 @@ export interface MemoryEventLogOptions {
   maxTotalBytes?: number
   /** A clock in milliseconds that never goes back. @default performance.now */
   now?: () => number
+  /** What the next epoch is called: never the same twice, also after a restart. @default 12 random characters */
+  newEpochId?: () => string
 }
 
 interface Channel {
-  living: Epoch | null
-  /** By id, in the order in which they began and ended, with the living one last. */
+  /** The living epoch, or the one that ended last. */
+  newest: Epoch
+  /** By id, in the order in which they began. */
   readonly epochs: Map<string, Epoch>
+  /** An epoch of it is forgotten: `0` is before something that is no longer known. */
+  hasForgotten: boolean
+  /** The client that began it. */
+  readonly owner: string | undefined
 }
 
 /** Seconds. Room comes with age, so that nothing better is known. */
@@ -30,24 +54,27 @@ const RETRY_AFTER = 30
 
 /** The log of one process, in its memory. Its results come at once. */
 export class MemoryEventLog implements EventLog {
+  readonly retention: EventLog['retention']
   readonly #epochLimits: EpochLimits
   readonly #maxAge: number
-  readonly #maxChannels: number
-  readonly #maxTotalBytes: number
   readonly #now: () => number
+  readonly #newEpochId: () => string
   readonly #channels = new Map<string, Channel>()
   readonly #watchers = new Map<string, Set<() => void>>()
   readonly #sweeper: NodeJS.Timeout
-  #bytes = 0
+  readonly #channelShares: Shares
+  readonly #byteShares: Shares
   #closed = false
 
   constructor(options: MemoryEventLogOptions = {}) {
     const { maxEvents = 1_000, maxBytes = 4 * 2 ** 20, maxFrameBytes = 2 ** 19, maxAge = 600_000 } = options
+    this.retention = surelyKept(maxEvents, maxBytes)
     this.#epochLimits = { maxEvents, maxBytes, maxFrameBytes }
     this.#maxAge = maxAge
-    this.#maxChannels = options.maxChannels ?? 10_000
-    this.#maxTotalBytes = options.maxTotalBytes ?? 256 * 2 ** 20
+    this.#channelShares = new Shares(options.maxChannels ?? 10_000)
+    this.#byteShares = new Shares(options.maxTotalBytes ?? 256 * 2 ** 20)
     this.#now = options.now ?? (() => performance.now())
+    this.#newEpochId = options.newEpochId ?? (() => randomBytes(9).toString('base64url'))
     // A channel in use is rid of what is too old by its use; this is for those that nobody uses.
     this.#sweeper = setInterval(() => this.#sweep(), Math.min(maxAge, 60_000)).unref()
   }
@@ -59,54 +86,71 @@ export class MemoryEventLog implements EventLog {
 
   /** Bytes that are kept. */
   get bytes(): number {
-    return this.#bytes
+    return this.#byteShares.used
   }
 
-  append(name: string, event: ChannelEvent): Position {
-    const living = this.#channel(name)?.living
-    const epoch = living ?? this.#newEpoch()
-    const next = epoch.frame(event)
-    this.#reserve((living ? 0 : epoch.bytes) + epoch.growth(next))
-    if (!living) this.#begin(name, epoch)
-    this.#change(epoch, () => epoch.append(next, this.#now()))
+  append(name: string, event: ChannelEvent, options: AppendOptions = {}): Position {
+    const { key, client } = options
+    const channel = this.#channel(name)
+    if (key !== undefined)
+      for (const epoch of channel?.epochs.values() ?? []) {
+        const position = epoch.positionOf(key)
+        if (position !== undefined) return position
+      }
+    const epoch = channel && !channel.newest.over ? channel.newest : this.#newEpoch(client)
+    const next = epoch.next(event, options)
+    this.#reserve(channel, epoch.growth(next), client)
+    epoch.append(next, this.#now())
+    if (epoch !== channel?.newest) this.#begin(name, epoch, client)
     this.#wake(name)
     return next.position
   }
 
-  end(name: string, last: ChannelEvent): Position | null {
+  end(name: string, last: ChannelEvent, { begin = false, client }: EndOptions = {}): Position | null {
     const channel = this.#channel(name)
-    const epoch = channel?.living
-    if (!epoch) return null
-    const next = epoch.frame(last)
-    this.#change(epoch, () => epoch.append(next, this.#now()))
+    const living = channel && !channel.newest.over ? channel.newest : null
+    if (!living && !begin) return null
+    const epoch = living ?? this.#newEpoch(client)
+    const next = epoch.next(last)
+    if (!living) this.#reserve(channel, epoch.growth(next), client)
+    epoch.append(next, this.#now())
     epoch.over = true
-    channel.living = null
+    if (!living) this.#begin(name, epoch, client)
     this.#wake(name)
     return next.position
   }
 
-  read(name: string, after: string | null, limit: number): Batch {
+  read(name: string, after: string | null, limits: ReadLimits): Batch {
     const channel = this.#channel(name)
-    const named = after === null ? undefined : channel?.epochs.get(parsePosition(after)?.epoch ?? '')
-    let epoch = named ?? channel?.living
-    if (!epoch) {
-      epoch = this.#newEpoch()
-      this.#reserve(epoch.bytes)
-      this.#begin(name, epoch)
+    if (after === null) {
+      if (!channel) return nothing('0')
+      return channel.newest.over ? nothing(`${channel.newest.id}+`) : channel.newest.readOldest(limits)
     }
-    return after === null ? epoch.readOldest(limit) : epoch.read(after, limit)
+    const cursor = parsePosition(after)
+    if (!channel) return cursor?.epoch === null ? nothing('0') : gapInNothing(after, cursor ? 'epoch' : 'malformed')
+    const [oldest = channel.newest] = channel.epochs.values()
+    if (!cursor) return oldest.gap('malformed', after)
+    if (cursor.epoch === null)
+      return channel.hasForgotten ? oldest.gap('trimmed', after) : oldest.read(0, after, limits)
+    const epoch = channel.epochs.get(cursor.epoch)
+    if (!epoch) return oldest.gap('epoch', after)
+    if (cursor.offset < Infinity || !epoch.over) return epoch.read(cursor.offset, after, limits)
+    return epochAfter(channel, epoch)?.read(0, after, limits) ?? nothing(after)
   }
 
-  watch(name: string, onAppend: () => void): () => void {
-    // Its own function, so that one callback can watch twice and stop once.
-    const watcher = (): void => onAppend()
+  watch(name: string, watcher: Watcher): () => void {
+    // Its own function, so that one watcher can watch twice and stop once.
+    const own = (): void => watcher.onAppend()
     const watchers = this.#watchers.get(name) ?? new Set()
-    this.#watchers.set(name, watchers.add(watcher))
+    this.#watchers.set(name, watchers.add(own))
+    queueMicrotask(() => {
+      if (watchers.has(own)) own()
+    })
     return () => {
-      if (!watchers.delete(watcher) || watchers.size > 0) return
+      if (!watchers.delete(own) || watchers.size > 0) return
       this.#watchers.delete(name)
-      const living = this.#channels.get(name)?.living
-      if (living) living.usedAt = this.#now()
+      const channel = this.#channels.get(name)
+      if (channel) channel.newest.usedAt = this.#now()
     }
   }
 
@@ -114,68 +158,83 @@ export class MemoryEventLog implements EventLog {
     this.#closed = true
     clearInterval(this.#sweeper)
     this.#channels.clear()
+    for (const watchers of this.#watchers.values()) watchers.clear()
     this.#watchers.clear()
-    this.#bytes = 0
+    this.#byteShares.clear()
+    this.#channelShares.clear()
   }
 
   /** A channel, rid of what is too old; undefined when nothing is left of it. */
   #channel(name: string): Channel | undefined {
-    if (this.#closed) throw new EventLogError('closed', 'The log is closed: the server is going down.')
+    if (this.#closed) throw new EventLogError('closed', 'The log is closed: the server is shutting down.')
     const channel = this.#channels.get(name)
     if (!channel) return undefined
+    const { newest, epochs, owner } = channel
     const aged = this.#now() - this.#maxAge
-    const { living } = channel
-    if (living) this.#change(living, () => living.forget(aged))
-    // The living one began after all others ended: when it goes, so does the channel.
-    for (const epoch of channel.epochs.values()) {
-      if (epoch.usedAt > aged || (epoch === living && this.#watchers.has(name))) break
-      channel.epochs.delete(epoch.id)
-      this.#bytes -= epoch.bytes
+    newest.forget(aged)
+    for (const epoch of epochs.values()) {
+      // Whoever stands at the end of the newest epoch would otherwise not know what follows it.
+      if (epoch.usedAt > aged || (epoch === newest && this.#watchers.has(name))) break
+      epochs.delete(epoch.id)
+      epoch.release()
+      channel.hasForgotten = true
     }
-    if (channel.epochs.size > 0) return channel
+    if (epochs.size > 0) return channel
     this.#channels.delete(name)
+    this.#channelShares.add(-1, owner)
     return undefined
   }
 
-  #newEpoch(): Epoch {
-    return new Epoch(this.#epochLimits, this.#now())
+  #newEpoch(owner: string | undefined): Epoch {
+    return new Epoch(this.#newEpochId(), this.#epochLimits, this.#byteShares, this.#now(), owner)
   }
 
-  #begin(name: string, epoch: Epoch): void {
-    const channel = this.#channels.get(name) ?? { living: null, epochs: new Map<string, Epoch>() }
-    if (channel.epochs.size === 0 && this.#channels.size >= this.#maxChannels)
-      throw new EventLogError(
-        'channels',
-        `${this.#maxChannels} channels are kept: use one of them, or try again later.`,
-        RETRY_AFTER,
-      )
-    channel.living = epoch
-    channel.epochs.set(epoch.id, epoch)
-    this.#channels.set(name, channel)
-    this.#bytes += epoch.bytes
+  #begin(name: string, epoch: Epoch, owner: string | undefined): void {
+    const channel = this.#channels.get(name)
+    if (channel) {
+      // Whoever watches may still stand at its end.
+      if (this.#watchers.has(name)) channel.newest.usedAt = this.#now()
+      channel.newest = epoch
+    } else {
+      this.#channelShares.add(1, owner)
+      this.#channels.set(name, { newest: epoch, epochs: new Map(), hasForgotten: false, owner })
+    }
+    this.#channels.get(name)?.epochs.set(epoch.id, epoch)
   }
 
-  /** A ring that is full does not grow: its channel goes on when all channels together are full. */
-  #reserve(bytes: number): void {
-    if (bytes > 0 && this.#bytes + bytes > this.#maxTotalBytes)
-      throw new EventLogError(
-        'bytes',
-        `All channels together hold ${this.#maxTotalBytes} bytes: send less, or try again later.`,
-        RETRY_AFTER,
-      )
-  }
-
-  #change(epoch: Epoch, change: () => void): void {
-    const before = epoch.bytes
-    change()
-    this.#bytes += epoch.bytes - before
+  /** A ring that is full does not grow: its channel goes on when the log is full. @throws EventLogError */
+  #reserve(channel: Channel | undefined, bytes: number, client: string | undefined): void {
+    const channels = channel ? null : this.#channelShares.refusal(1, client)
+    if (channels !== null) throw noRoom('channels', channels, this.#channelShares.max)
+    const refusal = bytes > 0 ? this.#byteShares.refusal(bytes, client) : null
+    if (refusal !== null) throw noRoom('bytes', refusal, this.#byteShares.max)
   }
 
   #wake(name: string): void {
-    for (const watcher of this.#watchers.get(name) ?? []) watcher()
+    for (const onAppend of this.#watchers.get(name) ?? []) onAppend()
   }
 
   #sweep(): void {
     for (const name of this.#channels.keys()) this.#channel(name)
   }
+}
+
+function noRoom(kind: 'channels' | 'bytes', refusal: 'full' | 'share', max: number): EventLogError {
+  const held = refusal === 'full' ? `All of the ${max} ${kind} are taken` : `You hold as many ${kind} as are still free`
+  const hint = kind === 'channels' ? 'use a channel that exists' : 'send less'
+  return new EventLogError(kind, `${held}: ${hint}, or try again later.`, RETRY_AFTER)
+}
+
+function epochAfter({ epochs }: Channel, epoch: Epoch): Epoch | undefined {
+  const all = [...epochs.values()]
+  return all[all.indexOf(epoch) + 1]
+}
+
+/** What is read of a channel that has nothing, at a position that is none of an event. */
+function nothing(position: Position): Batch {
+  return { events: [], after: position, top: position, finished: false }
+}
+
+function gapInNothing(requested: string, reason: 'epoch' | 'malformed'): Batch {
+  return { ...nothing('0'), gap: { reason, requested: requested.slice(0, 100), oldest: null, latest: '0' } }
 }

@@ -1,0 +1,253 @@
+import type { SseEmitter } from './emitter'
+import { encode } from './encode'
+import { EventLogError, type Batch, type EventLog, type LoggedEvent, type Position } from './eventLog'
+import { backoff, type Reading, type Reads, type SnapshotProvider } from './reads'
+
+/** What a channel needs of an emitter. */
+export type Emitter = Pick<
+  SseEmitter,
+  'signal' | 'writable' | 'write' | 'onDrain' | 'onCompletion' | 'complete' | 'completeWithError'
+>
+
+/** Where a subscriber begins. */
+export interface Start {
+  /** The `Last-Event-ID` that the client sent, untrusted; null for a newcomer. */
+  cursor: string | null
+  from: 'oldest' | 'now'
+  greeting?: string | undefined
+  snapshot?: SnapshotProvider | undefined
+}
+
+/**
+ * - `idle`: at the top, or the log failed: waits for an announcement
+ * - `due`: may have something to read, at the next tick
+ * - `reading`: waits for the log
+ * - `stalled`: waits for its socket to drain
+ * - `gone`: its emitter has ended
+ */
+type State = 'idle' | 'due' | 'reading' | 'stalled' | 'gone'
+
+interface Subscriber extends Start {
+  readonly emitter: Emitter
+  state: State
+}
+
+/** What subscribers with the same cursor are sent next: the same bytes. */
+interface Step {
+  bytes: Buffer
+  /** Where they are then; null where they need a snapshot. */
+  cursor: Position | null
+  /** Nothing more is there, as far as is known. */
+  atTop: boolean
+  /** Nothing will ever follow. */
+  finished: boolean
+}
+
+const NOTHING = Buffer.alloc(0)
+
+export interface ChannelOptions {
+  /** Bytes that are read and written at once. */
+  batchBytes: number
+  /** Milliseconds before a read that failed is tried again, the first time. */
+  retryDelay: number
+  /** Told of each failure of the log that is retried. */
+  onFailure: (error: unknown) => void
+}
+
+/**
+ * The subscribers of one channel. Each is a cursor into its log: it takes what lies between the cursor and the top while its
+ * socket takes it, and continues when that drains.
+ */
+export class Channel {
+  readonly #name: string
+  readonly #reads: Reads
+  readonly #options: ChannelOptions
+  readonly #subscribers = new Set<Subscriber>()
+  readonly #unwatch: () => void
+  /** Of those in it, only the ones that are still `due` count. */
+  #due: Subscriber[] = []
+  /** The newest announcement, and the newest that made the idle due, by the clock of `#reads`. */
+  #announced: number
+  #heeded: number
+  #ticking = false
+  #retry: NodeJS.Timeout | undefined
+  #failures = 0
+
+  constructor(name: string, log: EventLog, reads: Reads, options: ChannelOptions) {
+    this.#name = name
+    this.#reads = reads
+    this.#options = options
+    // A read that is in flight already may have begun before the watch.
+    this.#announced = this.#heeded = reads.announced()
+    this.#unwatch = log.watch(name, {
+      onAppend: () => this.#announce(),
+      onError: (error) => this.#retryLater(error),
+    })
+  }
+
+  /** Serves an emitter until it ends, and calls `onEmpty` when it was the last one. */
+  add(emitter: Emitter, start: Start, onEmpty: () => void): void {
+    const subscriber: Subscriber = { ...start, emitter, state: 'due' }
+    this.#subscribers.add(subscriber)
+    emitter.onCompletion(() => {
+      subscriber.state = 'gone'
+      this.#subscribers.delete(subscriber)
+      if (this.#subscribers.size > 0) return
+      this.#unwatch()
+      clearTimeout(this.#retry)
+      onEmpty()
+    })
+    emitter.onDrain(() => {
+      if (subscriber.state === 'stalled') this.#makeDue(subscriber)
+    })
+    this.#makeDue(subscriber)
+  }
+
+  #announce(): void {
+    this.#announced = this.#reads.announced()
+    this.#tick()
+  }
+
+  #makeDue(subscriber: Subscriber): void {
+    subscriber.state = 'due'
+    this.#due.push(subscriber)
+    this.#tick()
+  }
+
+  /** After the callbacks of this turn of the event loop, so that all that they publish leaves together. */
+  #tick(): void {
+    if (this.#ticking) return
+    this.#ticking = true
+    setImmediate(() => {
+      this.#ticking = false
+      this.#advanceDue()
+    })
+  }
+
+  /** Those who stand at the same place read once, and are sent the same bytes. */
+  #advanceDue(): void {
+    const due = this.#due.filter(({ state }) => state === 'due')
+    this.#due = []
+    if (this.#heeded !== this.#announced) {
+      this.#heeded = this.#announced
+      for (const subscriber of this.#subscribers) if (subscriber.state === 'idle') due.push(subscriber)
+    }
+    const groups = new Map<string, Subscriber[]>()
+    for (const subscriber of due) {
+      subscriber.state = 'reading'
+      const place = placeOf(subscriber)
+      const group = groups.get(place)
+      if (group) group.push(subscriber)
+      else groups.set(place, [subscriber])
+    }
+    for (const group of groups.values()) void this.#advance(group)
+  }
+
+  async #advance(group: readonly Subscriber[]): Promise<void> {
+    const [first] = group
+    if (!first) return
+    let step: Step
+    try {
+      step = await this.#next(first)
+      this.#failures = 0
+    } catch (error) {
+      this.#failed(group, error)
+      return
+    }
+    for (const subscriber of group) {
+      if (subscriber.emitter.writable) {
+        subscriber.cursor = step.cursor
+        deliver(subscriber.emitter, step)
+      }
+      this.#settle(subscriber, step.atTop)
+    }
+  }
+
+  async #next(subscriber: Subscriber): Promise<Step> {
+    const { cursor, snapshot } = subscriber
+    if (cursor === null && snapshot) {
+      const { position, frame } = (await this.#reads.snapshot(this.#name, snapshot)).result
+      return { bytes: frame, cursor: position, atTop: false, finished: false }
+    }
+    const reading = await this.#read(cursor)
+    const { gap, after } = reading.result
+    if (!gap) return this.#step(reading, subscriber)
+    if (snapshot) return { bytes: NOTHING, cursor: null, atTop: false, finished: false }
+    const reset = encode({ event: 'stream-reset', id: after, data: JSON.stringify(gap) })
+    // In one write with what follows: by the time that a slow socket takes the next one, that could be gone again.
+    const following = await this.#read(after)
+    if (following.result.gap) return { bytes: reset, cursor: after, atTop: false, finished: false }
+    const step = this.#step(following, subscriber)
+    return { ...step, bytes: Buffer.concat([reset, step.bytes]) }
+  }
+
+  #read(cursor: string | null): Promise<Reading<Batch>> {
+    return this.#reads.events(this.#name, cursor, this.#options.batchBytes)
+  }
+
+  #step({ result, began }: Reading<Batch>, { cursor, from, greeting }: Subscriber): Step {
+    const { after, top, finished } = result
+    const isNew = cursor === null
+    const [start, events] = isNew && from === 'now' ? [top, []] : [after, result.events]
+    const next = events.at(-1)?.position ?? start
+    const frames = framesOf(events)
+    return {
+      // With the id of where it starts, a newcomer who sees nothing but its greeting resumes from there.
+      bytes: isNew && greeting !== undefined ? Buffer.concat([encode({ id: start, data: greeting }), frames]) : frames,
+      cursor: next,
+      atTop: next === top && began >= this.#announced,
+      finished,
+    }
+  }
+
+  #settle(subscriber: Subscriber, atTop: boolean): void {
+    if (subscriber.state === 'gone') return
+    if (!subscriber.emitter.writable) subscriber.state = 'stalled'
+    else if (atTop) subscriber.state = 'idle'
+    else this.#makeDue(subscriber)
+  }
+
+  /** The streams stay open: their heartbeat goes on, and they continue where they are when the log is back. */
+  #failed(group: readonly Subscriber[], error: unknown): void {
+    if (error instanceof EventLogError && error.kind === 'closed') {
+      for (const { emitter } of group) emitter.completeWithError(error)
+      return
+    }
+    for (const subscriber of group) if (subscriber.state !== 'gone') subscriber.state = 'idle'
+    this.#retryLater(error)
+  }
+
+  /** What the log would have announced, or failed to read, is looked for after a while. */
+  #retryLater(error: unknown): void {
+    this.#options.onFailure(error)
+    if (this.#subscribers.size === 0) return
+    this.#retry ??= setTimeout(
+      () => {
+        this.#retry = undefined
+        this.#announce()
+      },
+      backoff(this.#failures++, this.#options.retryDelay),
+    ).unref()
+  }
+}
+
+/** Equal for those who are to be sent the same. A cursor may be forged: it must not look like anything else. */
+function placeOf({ cursor, from, greeting, snapshot }: Subscriber): string {
+  const kind = snapshot ? 'snapshot' : 'events'
+  return cursor === null ? `${kind} from ${from} ${greeting}` : `${kind} after ${cursor}`
+}
+
+function framesOf(events: readonly LoggedEvent[]): Buffer {
+  const [first, ...more] = events
+  return first && more.length === 0 ? first.frame : Buffer.concat(events.map(({ frame }) => frame))
+}
+
+/** What one emitter does with it is no concern of the others. */
+function deliver(emitter: Emitter, { bytes, finished }: Step): void {
+  try {
+    if (bytes.length > 0) emitter.write(bytes)
+    if (finished) emitter.complete()
+  } catch (error) {
+    emitter.completeWithError(error)
+  }
+}

@@ -1,0 +1,87 @@
+import { encode } from './encode'
+import { EventLogError, type Awaitable, type Batch, type EventLog, type Position } from './eventLog'
+
+/** The state of a channel as text, no older than the call. What changes it must change the state first and publish then. */
+export type SnapshotProvider = () => Awaitable<string>
+
+/** A frame that holds the state of a channel, and the position after which to continue. */
+export interface Snapshot {
+  position: Position
+  frame: Buffer
+}
+
+/** What was read, and when the reading began by the clock of `Reads`. */
+export interface Reading<T> {
+  result: T
+  began: number
+}
+
+/**
+ * Reads a log that may be slow or gone: each call has a deadline, and while one is in flight, whoever asks the same waits for
+ * its result.
+ */
+export class Reads {
+  readonly #log: EventLog
+  readonly #deadline: number
+  readonly #inFlight = new Map<string, Promise<Reading<unknown>>>()
+  #clock = 0
+
+  constructor(log: EventLog, deadline: number) {
+    this.#log = log
+    this.#deadline = deadline
+  }
+
+  /** Counts what was announced: a read that began before an announcement may lack what it announced. */
+  announced(): number {
+    return (this.#clock += 1)
+  }
+
+  /** @throws EventLogError `unavailable` after the deadline, and whatever the log rejects with. */
+  events(channel: string, after: string | null, maxBytes: number): Promise<Reading<Batch>> {
+    return this.#shared(['events', channel, after, maxBytes], () => this.#log.read(channel, after, { maxBytes }))
+  }
+
+  /** All who ask for a channel's snapshot at once must bring the same provider. */
+  snapshot(channel: string, provide: SnapshotProvider): Promise<Reading<Snapshot>> {
+    return this.#shared(['snapshot', channel], async () => {
+      // In this order: what is appended in between is in both, and not in neither.
+      const { top } = await this.#log.read(channel, null, { maxBytes: 0 })
+      return { position: top, frame: encode({ event: 'snapshot', id: top, data: await provide() }) }
+    })
+  }
+
+  #shared<T>(question: readonly unknown[], ask: () => Awaitable<T>): Promise<Reading<T>> {
+    const key = JSON.stringify(question)
+    const inFlight = this.#inFlight.get(key) as Promise<Reading<T>> | undefined
+    if (inFlight) return inFlight
+    const began = this.#clock
+    const reading = withDeadline(ask, this.#deadline)
+      .then((result) => ({ result, began }))
+      .finally(() => this.#inFlight.delete(key))
+    this.#inFlight.set(key, reading)
+    return reading
+  }
+}
+
+/** Settles as the call does, but by the deadline, in milliseconds. A result that is later is lost. @throws EventLogError `unavailable` */
+export async function withDeadline<T>(call: () => Awaitable<T>, deadline: number): Promise<T> {
+  const result = call()
+  if (!(result instanceof Promise)) return result
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new EventLogError('unavailable', `The log did not answer within ${deadline} ms: try again.`, 5))
+    }, deadline).unref()
+  })
+  try {
+    return await Promise.race([result, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Milliseconds before the next attempt, 0 being the first: doubled each time up to 50 times the first, with jitter over half of it. */
+export function backoff(attempt: number, first: number): number {
+  const delay = first * Math.min(2 ** attempt, 50)
+  return delay * (0.5 + Math.random() / 2)
+}

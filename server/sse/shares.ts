@@ -1,0 +1,39 @@
+/**
+ * A bounded amount, shared among clients. One client may hold as much as is still free: the first alone up to a half, two a
+ * third each, and however many there are, a newcomer finds room when the heaviest no longer do. What belongs to no client
+ * is limited by the whole alone.
+ */
+export class Shares {
+  readonly max: number
+  #used = 0
+  readonly #held = new Map<string, number>()
+
+  constructor(max: number) {
+    this.max = max
+  }
+
+  get used(): number {
+    return this.#used
+  }
+
+  /** Why there is no room for `amount` more: the whole is full, or this client holds its share. */
+  refusal(amount: number, client?: string): 'full' | 'share' | null {
+    const free = this.max - this.#used
+    if (amount > free) return 'full'
+    return client !== undefined && (this.#held.get(client) ?? 0) + amount > free ? 'share' : null
+  }
+
+  /** A negative amount is given back. */
+  add(amount: number, client?: string): void {
+    this.#used += amount
+    if (client === undefined) return
+    const held = (this.#held.get(client) ?? 0) + amount
+    if (held > 0) this.#held.set(client, held)
+    else this.#held.delete(client)
+  }
+
+  clear(): void {
+    this.#used = 0
+    this.#held.clear()
+  }
+}

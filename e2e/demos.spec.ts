@@ -425,6 +425,19 @@ test.describe('a channel', () => {
     expect(events[2]).toMatch(/^message:.*:1:new$/)
   })
 
+  test('marks a gap where a subscriber missed something, and shows what is kept', async ({ page, site }) => {
+    site.route('/sse/subscribe', (_req, res) => {
+      const gap = { reason: 'epoch', requested: 'gone:7', oldest: 'e:1', latest: 'e:1' }
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      res.write('id: gone:7\ndata: before\n\n')
+      res.write(`id: e:0\nevent: stream-reset\ndata: ${JSON.stringify(gap)}\n\nid: e:1\ndata: kept\n\n`)
+    })
+    await page.goto(`${site.url}/channel`)
+    const one = subscriber(page, 1)
+    await one.press('Start')
+    await expect.poll(one.lines).toEqual(['before', '— gap: the server no longer has some messages —', 'kept'])
+  })
+
   test('that is over ends a plain EventSource too', async ({ page, site }) => {
     await page.goto(`${site.url}/harness`)
     const heard = plain(page, '/sse/subscribe?id=b', ['message', 'close'])

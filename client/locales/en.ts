@@ -127,6 +127,7 @@ export const en = {
     cut: 'Cut the connections',
     wasCut: 'Connections that were cut: {connections}',
     subscriber: 'Subscriber {number}',
+    gap: '— gap: the server no longer has some messages —',
     restart: 'Restart',
     remove: 'Remove',
     add: 'Another subscriber',

@@ -124,6 +124,7 @@ export const zhCN: Messages = {
     cut: '切断连接',
     wasCut: '切断的连接数：{connections}',
     subscriber: '订阅者 {number}',
+    gap: '—— 缺口：服务器已不再保留其中的部分消息 ——',
     restart: '重新开始',
     remove: '移除',
     add: '添加订阅者',

@@ -27,7 +27,7 @@ export interface Store {
 const CHANNEL = 'c'
 const none = { maxBytes: 0 }
 
-const FAULTS = ['none', 'reject', 'hang', 'late', 'later', 'answer lost'] as const
+const FAULTS = ['none', 'reject', 'hang', 'late', 'late answer', 'too late', 'answer lost'] as const
 type Fault = (typeof FAULTS)[number]
 
 /** Milliseconds: shorter than some answers, so that those come too late. */
@@ -44,10 +44,13 @@ class History {
   isCalm = false
   wasSetBack = false
   watchers = 0
+  /** Turns of the event loop by which every answer is late. */
+  readonly delay: number
   #faults: Fault[]
 
-  constructor(faults: Fault[]) {
+  constructor(faults: Fault[], delay: number) {
     this.#faults = [...faults]
+    this.delay = delay
   }
 
   fault(): Fault {
@@ -73,7 +76,8 @@ function faulty(log: EventLog, history: History): EventLog {
   const never = new Promise<never>(() => undefined)
 
   async function call<T>(run: () => Awaitable<T>): Promise<T> {
-    switch (history.fault()) {
+    const fault = history.fault()
+    switch (fault) {
       case 'reject':
         throw unavailable
       case 'hang':
@@ -82,7 +86,7 @@ function faulty(log: EventLog, history: History): EventLog {
         await turns(2)
         return run()
       }
-      case 'later': {
+      case 'too late': {
         const result = await run()
         await sleep(2 * DEADLINE)
         return result
@@ -90,8 +94,11 @@ function faulty(log: EventLog, history: History): EventLog {
       case 'answer lost':
         await run()
         throw unavailable
-      default:
-        return run()
+      default: {
+        const result = await run()
+        await turns(fault === 'none' ? history.delay : 3)
+        return result
+      }
     }
   }
 
@@ -100,6 +107,7 @@ function faulty(log: EventLog, history: History): EventLog {
     append: (channel, event, options) =>
       call(async () => {
         const number = event.data?.split(':')[0] ?? ''
+        if (options?.key === undefined) expect(history.numbers.has(number), 'appended twice without a key').toBe(false)
         history.numbers.add(number)
         const before = options?.key === undefined ? undefined : history.keyed.get(options.key)
         const position = await log.append(channel, event, options)
@@ -126,9 +134,9 @@ function faulty(log: EventLog, history: History): EventLog {
         onAppend: () => {
           const fault = history.fault()
           if (fault === 'late') void turns(3).then(tell)
-          else if (fault === 'none' || fault === 'later') tell()
-          if (fault === 'later') void turns(1).then(tell)
-          if (fault === 'none' || fault === 'late' || fault === 'later') return
+          else if (fault === 'none' || fault === 'late answer') tell()
+          if (fault === 'late answer') void turns(1).then(tell)
+          if (fault === 'none' || fault === 'late' || fault === 'late answer') return
           // Lost, which the log notices, and makes good when it has connected again.
           onError(unavailable)
           void turns(5).then(tell)
@@ -299,12 +307,11 @@ class Client {
         return Promise.reject(new Error('no database'))
       case 'hang':
         return new Promise(() => undefined)
-      case 'late':
-        return turns(3).then(() => text)
-      case 'later':
+      case 'too late':
         return sleep(2 * DEADLINE).then(() => text)
       default:
-        return text
+        // As old as it may be: of the moment of the call.
+        return turns(2).then(() => text)
     }
   }
 
@@ -429,9 +436,9 @@ class Play {
   readonly #errors: unknown[] = []
   #published = 0
 
-  constructor(store: Store, faults: Fault[]) {
+  constructor(store: Store, faults: Fault[], delay: number) {
     this.#store = store
-    this.#history = new History(faults)
+    this.#history = new History(faults, delay)
     this.#log = store.open()
     this.#hubs = [this.#newHub(), this.#newHub()]
   }
@@ -611,11 +618,12 @@ export function describeHub(name: string, createStore: () => Awaitable<Store>): 
   const seed = process.env['SEED']
   it(`loses, doubles and reorders nothing that a reset does not admit: ${name}`, async () => {
     const faults = fc.array(fc.constantFrom<Fault>('none', 'none', 'none', ...FAULTS), { maxLength: 60 })
+    const delay = fc.constantFrom(0, 0, 2)
     await fc.assert(
-      fc.asyncProperty(fc.array(action, { maxLength: 60 }), faults, async (actions, faultsOfRun) => {
+      fc.asyncProperty(fc.array(action, { maxLength: 60 }), faults, delay, async (actions, faultsOfRun, delayOfRun) => {
         const store = await createStore()
         try {
-          await new Play(store, faultsOfRun).run(actions)
+          await new Play(store, faultsOfRun, delayOfRun).run(actions)
         } finally {
           await store.close()
         }

@@ -1,0 +1,142 @@
+/** A log that fails in every way that the contract allows, and what really happened to it: for the property test of the hub. */
+
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { EventLogError, type Awaitable, type EventLog } from './sse/eventLog'
+
+export const CHANNEL = 'c'
+
+export const FAULTS = ['none', 'reject', 'hang', 'late', 'late answer', 'too late', 'answer lost'] as const
+export type Fault = (typeof FAULTS)[number]
+
+/** Milliseconds: shorter than some answers, so that those come too late. */
+export const DEADLINE = 5
+
+/** What happened to the log, whatever it answered. */
+export class History {
+  /** What was ever appended at a position: more than one thing if the log was set back. */
+  readonly #contents = new Map<string, string[]>()
+  /** Where the numbers are that were published with a key. */
+  readonly keyed: Map<string, string> = new Map<string, string>()
+  /** The state that snapshots show: every number that was appended. */
+  readonly numbers: Set<string> = new Set<string>()
+  isCalm = false
+  wasSetBack = false
+  watchers = 0
+  /** Turns of the event loop by which every answer is late. */
+  readonly delay: number
+  #faults: Fault[]
+
+  constructor(faults: Fault[], delay: number) {
+    this.#faults = [...faults]
+    this.delay = delay
+  }
+
+  fault(): Fault {
+    return (this.isCalm ? undefined : this.#faults.shift()) ?? 'none'
+  }
+
+  appended(position: string, content: string): void {
+    const contents = this.#contents.get(position) ?? []
+    this.#contents.set(position, contents)
+    if (contents.includes(content)) return
+    expect(this.wasSetBack || contents.length === 0, `two events at ${position}`).toBe(true)
+    contents.push(content)
+  }
+
+  has(position: string, content: string): boolean {
+    return this.#contents.get(position)?.includes(content) ?? false
+  }
+}
+
+/** A log whose calls fail, hang, come late, and whose announcements are lost, late and repeated. */
+export function faulty(log: EventLog, history: History): EventLog {
+  const unavailable = new EventLogError('unavailable', 'The log cannot be reached.')
+  const never = new Promise<never>(() => undefined)
+
+  async function call<T>(run: () => Awaitable<T>): Promise<T> {
+    const fault = history.fault()
+    switch (fault) {
+      case 'reject':
+        throw unavailable
+      case 'hang':
+        return never
+      case 'late': {
+        await turns(2)
+        return run()
+      }
+      case 'too late': {
+        const result = await run()
+        await sleep(2 * DEADLINE)
+        return result
+      }
+      case 'answer lost':
+        await run()
+        throw unavailable
+      default: {
+        const result = await run()
+        await turns(fault === 'none' ? history.delay : 3)
+        return result
+      }
+    }
+  }
+
+  return {
+    retention: log.retention,
+    append: (channel, event, options) =>
+      call(async () => {
+        const number = event.data?.split(':')[0] ?? ''
+        if (options?.key === undefined) expect(history.numbers.has(number), 'appended twice without a key').toBe(false)
+        history.numbers.add(number)
+        const before = options?.key === undefined ? undefined : history.keyed.get(options.key)
+        const position = await log.append(channel, event, options)
+        history.appended(position, event.data ?? '')
+        if (before !== undefined && position !== before)
+          expect(await isKept(log, before), 'appended twice with one key').toBe(false)
+        if (options?.key !== undefined) history.keyed.set(options.key, position)
+        return position
+      }),
+    end: (channel, last, options) =>
+      call(async () => {
+        const position = await log.end(channel, last, options)
+        if (position !== null) history.appended(position, last.data ?? '')
+        return position
+      }),
+    read: (channel, after, limits) => call(() => log.read(channel, after, limits)),
+    watch: (channel, { onAppend, onError }) => {
+      let isWatching = true
+      const tell = (): void => {
+        if (isWatching) onAppend()
+      }
+      const stop = log.watch(channel, {
+        onError,
+        onAppend: () => {
+          const fault = history.fault()
+          if (fault === 'late') void turns(3).then(tell)
+          else if (fault === 'none' || fault === 'late answer') tell()
+          if (fault === 'late answer') void turns(1).then(tell)
+          if (fault === 'none' || fault === 'late' || fault === 'late answer') return
+          // Lost, which the log notices, and makes good when it has connected again.
+          onError(unavailable)
+          void turns(5).then(tell)
+        },
+      })
+      history.watchers += 1
+      return () => {
+        if (isWatching) history.watchers -= 1
+        isWatching = false
+        stop()
+      }
+    },
+    close: () => log.close(),
+  }
+}
+
+async function isKept(log: EventLog, position: string): Promise<boolean> {
+  const before = position.replace(/\d+$/, (offset) => String(Number(offset) - 1))
+  return (await log.read(CHANNEL, before, { maxBytes: 1 })).events[0]?.position === position
+}
+
+export async function turns(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await turn()
+}

@@ -30,6 +30,8 @@ type State = 'idle' | 'due' | 'reading' | 'stalled' | 'gone'
 interface Subscriber extends Start {
   readonly emitter: Emitter
   state: State
+  /** Equal for those who are to be sent the same. Those who were sent the same share one string, which is quick to compare. */
+  place: string
 }
 
 /** What subscribers with the same cursor are sent next: the same bytes. */
@@ -87,7 +89,8 @@ export class Channel {
 
   /** Serves an emitter until it ends, and calls `onEmpty` when it was the last one. */
   add(emitter: Emitter, start: Start, onEmpty: () => void): void {
-    const subscriber: Subscriber = { ...start, emitter, state: 'due' }
+    const { cursor, from, greeting, snapshot } = start
+    const subscriber: Subscriber = { emitter, cursor, from, greeting, snapshot, state: 'due', place: placeOf(start) }
     this.#subscribers.add(subscriber)
     emitter.onCompletion(() => {
       subscriber.state = 'gone'
@@ -135,10 +138,9 @@ export class Channel {
     const groups = new Map<string, Subscriber[]>()
     for (const subscriber of due) {
       subscriber.state = 'reading'
-      const place = placeOf(subscriber)
-      const group = groups.get(place)
+      const group = groups.get(subscriber.place)
       if (group) group.push(subscriber)
-      else groups.set(place, [subscriber])
+      else groups.set(subscriber.place, [subscriber])
     }
     for (const group of groups.values()) void this.#advance(group)
   }
@@ -154,12 +156,15 @@ export class Channel {
       this.#failed(group, error)
       return
     }
+    const { bytes, cursor, atTop, finished } = step
+    const place = placeOf({ ...first, cursor })
     for (const subscriber of group) {
       if (subscriber.emitter.writable) {
-        subscriber.cursor = step.cursor
-        deliver(subscriber.emitter, step)
+        subscriber.cursor = cursor
+        subscriber.place = place
+        deliver(subscriber.emitter, bytes, finished)
       }
-      this.#settle(subscriber, step.atTop)
+      this.#settle(subscriber, atTop)
     }
   }
 
@@ -231,8 +236,8 @@ export class Channel {
   }
 }
 
-/** Equal for those who are to be sent the same. A cursor may be forged: it must not look like anything else. */
-function placeOf({ cursor, from, greeting, snapshot }: Subscriber): string {
+/** A cursor may be forged: it must not look like anything else. */
+function placeOf({ cursor, from, greeting, snapshot }: Start): string {
   const kind = snapshot ? 'snapshot' : 'events'
   return cursor === null ? `${kind} from ${from} ${greeting}` : `${kind} after ${cursor}`
 }
@@ -243,7 +248,7 @@ function framesOf(events: readonly LoggedEvent[]): Buffer {
 }
 
 /** What one emitter does with it is no concern of the others. */
-function deliver(emitter: Emitter, { bytes, finished }: Step): void {
+function deliver(emitter: Emitter, bytes: Buffer, finished: boolean): void {
   try {
     if (bytes.length > 0) emitter.write(bytes)
     if (finished) emitter.complete()

@@ -198,9 +198,8 @@ describe('a client that pushes more than its share', () => {
   it('is refused, and another can still push: 600 times 64 KiB of line feeds', async () => {
     const app = await start({ trustProxy: 1 })
     const pushAs = (client: string, id: string, content: string): Promise<Reply> => {
-      const body = new URLSearchParams({ id, content }).toString()
-      const headers = { 'X-Forwarded-For': client, 'Content-Type': 'application/x-www-form-urlencoded' }
-      return app.ask('POST', push, headers, body)
+      const headers = { 'X-Forwarded-For': client, 'Content-Type': 'application/json' }
+      return app.ask('POST', push, headers, JSON.stringify({ id, content }))
     }
     const statuses: number[] = []
     let refused: Reply | undefined
@@ -217,9 +216,8 @@ describe('a client that pushes more than its share', () => {
     expect(refused?.headers['retry-after']).toBe('30')
     expect(app.log.bytes).toBeLessThan(129 * 2 ** 20)
     expect(await pushAs('192.0.2.2', 'light', 'x')).toMatchObject({ status: 200 })
-    for (let n = 0; n < 100; n++)
-      expect((await pushAs('192.0.2.3', `other-${n}`, '\n'.repeat(65_536))).status).toBe(200)
-  })
+    for (let n = 0; n < 20; n++) expect((await pushAs('192.0.2.3', `other-${n}`, '\n'.repeat(65_536))).status).toBe(200)
+  }, 120_000)
 })
 
 describe('a channel that is over', () => {

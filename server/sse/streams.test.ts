@@ -210,6 +210,36 @@ describe('an emitter', () => {
   })
 })
 
+describe('the limit of one client', () => {
+  it('is of all addresses of an IPv6 /64 together', async () => {
+    const { open, attempt } = await start({ perAddress: 2 })
+    await open({ address: '2001:db8:0:1::1' })
+    await open({ address: '2001:db8:0:1:ffff::2' })
+    expect((await attempt({ address: '2001:db8:0:1::3' })).result).toMatchObject({ kind: 'address' })
+    await open({ address: '2001:db8:0:2::1' })
+  })
+
+  it('is of an IPv4 address, however it is written', async () => {
+    const { open, attempt } = await start({ perAddress: 1 })
+    await open({ address: '192.0.2.1' })
+    expect((await attempt({ address: '::ffff:192.0.2.1' })).result).toMatchObject({ kind: 'address' })
+    await open({ address: '::ffff:192.0.2.2' })
+  })
+})
+
+describe('the refusal', () => {
+  it('is none while streams are welcome, and says why when they are not', async () => {
+    const { streams, open } = await start({ total: 1 })
+    expect(streams.refusal).toBeNull()
+    const { result } = await open()
+    expect(streams.refusal).toMatchObject({ kind: 'total', retryAfter: 30 })
+    result.complete()
+    await vi.waitFor(() => expect(streams.refusal).toBeNull())
+    await streams.end(0)
+    expect(streams.refusal).toMatchObject({ kind: 'shutdown', retryAfter: 5 })
+  })
+})
+
 describe('the end', () => {
   it('sends every stream a hint of 2 to 5 seconds, and completes it', async () => {
     const { streams, open } = await start({}, { retry: false })

@@ -1,13 +1,16 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { clientKey, type Addressed } from './clientKey'
 import { retryHint, SseEmitter, type SseEmitterOptions } from './emitter'
 
 export interface StreamLimits {
-  /** Streams open at once from one client address. @default 100 */
+  /** Streams open at once from one client, see `clientKey`. @default 100 */
   perAddress?: number
   /** Streams open at once in all. @default 10_000 */
   total?: number
 }
+
+export const streamLimits: Required<StreamLimits> = { perAddress: 100, total: 10_000 }
 
 /** No more streams can be opened: answer 503 with `Retry-After`. Streams that are open are never ended to make room. */
 export class CapacityError extends Error {
@@ -24,66 +27,71 @@ export class CapacityError extends Error {
 
 /** The streams that are open in this process: counts them, limits them, and ends them at shutdown. */
 export class Streams {
-  readonly #emitters = new Set<SseEmitter>()
-  readonly #perAddress = new Map<string, number>()
+  /** Every response that has a place, and what ends it at shutdown. */
+  readonly #open = new Map<ServerResponse, () => void>()
+  readonly #perClient = new Map<string, number>()
   readonly #limits: Required<StreamLimits>
   readonly #options: SseEmitterOptions
   readonly #ending = new AbortController()
-  #size = 0
 
   /** `options` are the defaults of every emitter. */
-  constructor({ perAddress = 100, total = 10_000 }: StreamLimits = {}, options: SseEmitterOptions = {}) {
-    this.#limits = { perAddress, total }
+  constructor(limits: StreamLimits = {}, options: SseEmitterOptions = {}) {
+    this.#limits = { ...streamLimits, ...limits }
     this.#options = options
   }
 
   /** Responses that are open, including those that a slow client has not read to their end. */
   get size(): number {
-    return this.#size
+    return this.#open.size
   }
 
-  /** Aborted when the server shuts down: for what holds a connection and is no emitter. */
+  /** Aborted when the server shuts down. */
   get ending(): AbortSignal {
     return this.#ending.signal
   }
 
+  /** Why no stream can be opened at present, by anyone; null if streams are welcome. */
+  get refusal(): CapacityError | null {
+    if (this.ending.aborted)
+      return new CapacityError('shutdown', 'The server is shutting down: try again in a moment.', 5)
+    if (this.size >= this.#limits.total)
+      return new CapacityError('total', `${this.#limits.total} streams are open: try again later.`, 30)
+    return null
+  }
+
   /**
-   * Takes a place for a response until it is closed.
+   * Takes a place for a response until it is closed. `end` is called at shutdown, when its turn has come; what has to end at
+   * once listens to `ending`.
    *
    * @throws CapacityError when there is none.
    */
-  admit(req: IncomingMessage & { ip?: string | undefined }, res: ServerResponse): void {
-    if (this.ending.aborted)
-      throw new CapacityError('shutdown', 'The server is shutting down: try again in a moment.', 5)
-    const address = req.ip ?? ''
-    const ofAddress = this.#perAddress.get(address) ?? 0
-    const { perAddress, total } = this.#limits
-    if (ofAddress >= perAddress)
+  admit(req: Addressed, res: ServerResponse, end: () => void = () => undefined): void {
+    if (this.refusal) throw this.refusal
+    const client = clientKey(req)
+    const ofClient = this.#perClient.get(client) ?? 0
+    const { perAddress } = this.#limits
+    if (ofClient >= perAddress)
       throw new CapacityError('address', `${perAddress} streams are open from your address: close one, or wait.`, 30)
-    if (this.#size >= total) throw new CapacityError('total', `${total} streams are open: try again later.`, 30)
     // Neither would ever give its place back: the one is closed, the other is pipelined behind a stream and may never be.
     if (res.closed || res.socket === null) return
 
-    this.#size++
-    this.#perAddress.set(address, ofAddress + 1)
+    this.#open.set(res, end)
+    this.#perClient.set(client, ofClient + 1)
     res.once('close', () => {
-      this.#size--
-      const left = (this.#perAddress.get(address) ?? 1) - 1
-      if (left > 0) this.#perAddress.set(address, left)
-      else this.#perAddress.delete(address)
+      this.#open.delete(res)
+      const left = (this.#perClient.get(client) ?? 1) - 1
+      if (left > 0) this.#perClient.set(client, left)
+      else this.#perClient.delete(client)
     })
   }
 
   /** @throws CapacityError at a limit, SseEmitterError `pipelined`. */
-  open(
-    req: IncomingMessage & { ip?: string | undefined },
-    res: ServerResponse,
-    options?: SseEmitterOptions,
-  ): SseEmitter {
-    this.admit(req, res)
+  open(req: Addressed, res: ServerResponse, options?: SseEmitterOptions): SseEmitter {
+    this.admit(req, res, () => {
+      emitter.send({ retry: retryHint() })
+      emitter.complete()
+    })
     const emitter = new SseEmitter(res, { ...this.#options, ...options })
-    this.#emitters.add(emitter)
-    emitter.onCompletion(() => this.#emitters.delete(emitter))
     return emitter
   }
 
@@ -93,12 +101,11 @@ export class Streams {
    */
   async end(spread: number): Promise<void> {
     this.#ending.abort()
-    const emitters = [...this.#emitters]
+    const open = [...this.#open]
     await Promise.all(
-      emitters.map(async (emitter, n) => {
-        await sleep((spread * n) / emitters.length)
-        emitter.send({ retry: retryHint() })
-        emitter.complete()
+      open.map(async ([res, end], n) => {
+        await sleep((spread * n) / open.length)
+        if (this.#open.has(res)) end()
       }),
     )
   }

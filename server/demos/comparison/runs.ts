@@ -2,16 +2,17 @@ import type { Request } from 'express'
 import { RUN_NAME } from '../../../shared/demos/comparison'
 import { HttpError } from '../../httpError'
 import { integerParam, param } from '../../params'
+import { clientKey } from '../../sse/clientKey'
 import type { Meter } from './meter'
 import { Run, type RunSettings } from './run'
 
-/** Runs at once from one client address: as many tabs of this page. */
-const MAX_PER_ADDRESS = 10
+/** Runs at once from one client: as many tabs of this page. */
+const MAX_PER_CLIENT = 10
 
 /** The runs of all pages, by the names that the pages gave them. */
 export class Runs {
   readonly #runs = new Map<string, Run>()
-  readonly #addresses = new WeakMap<Run, string>()
+  readonly #clients = new WeakMap<Run, string>()
   readonly #meter: Meter
   readonly #idle: number
   readonly #max: number
@@ -45,23 +46,23 @@ export class Runs {
       running.change(settings)
       return running
     }
-    const address = req.ip ?? ''
-    this.#findRoom(address)
+    const client = clientKey(req)
+    this.#findRoom(client)
     const run = new Run(this.#meter, settings, this.#idle)
     this.#runs.set(name, run)
-    this.#addresses.set(run, address)
+    this.#clients.set(run, client)
     run.signal.addEventListener('abort', () => this.#runs.delete(name))
     return run
   }
 
-  #findRoom(address: string): void {
+  #findRoom(client: string): void {
     const full = (code: string, message: string): HttpError =>
       new HttpError(503, code, message, { 'Retry-After': '30' })
     if (this.#ended) throw full('capacity-shutdown', 'The server is shutting down: try again in a moment.')
     if (this.#runs.size >= this.#max)
       throw full('capacity-runs', `${this.#max} comparisons are running: try again later.`)
-    const own = [...this.#runs.values()].filter((run) => this.#addresses.get(run) === address)
-    if (own.length >= MAX_PER_ADDRESS)
+    const own = [...this.#runs.values()].filter((run) => this.#clients.get(run) === client)
+    if (own.length >= MAX_PER_CLIENT)
       throw full('capacity-address', `${own.length} comparisons are running from your address: stop one, or wait.`)
   }
 

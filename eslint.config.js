@@ -51,6 +51,7 @@ const doors = [
       '../../handshake$',
       '../../httpError$',
       '../../params$',
+      '../../sameOrigin$',
       '../../../shared/',
     ],
     because: 'A demo of the server uses sse/, shared/ and what reads a request, and no other demo.',

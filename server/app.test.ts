@@ -81,6 +81,44 @@ describe('GET /healthz', () => {
   })
 })
 
+describe('GET /readyz', () => {
+  it('says whether new streams are welcome, and why they are not', async () => {
+    const { ask, streams, port } = await app({ streams: new Streams({ total: 1 }) })
+    const ready = async (): Promise<unknown[]> => {
+      const answer = await ask('/readyz')
+      return [answer.status, answer.headers.get('retry-after'), (await answer.json()) as unknown]
+    }
+    expect(await ready()).toEqual([200, null, { status: 'ready' }])
+
+    vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    const client = new Client(port, request('GET', '/sse'))
+    await client.until(/data: /)
+    const full = { error: { code: 'capacity-total', message: '1 streams are open: try again later.' } }
+    expect(await ready()).toEqual([503, '30', full])
+    expect((await ask('/healthz')).status).toBe(200)
+
+    client.socket.destroy()
+    await vi.waitFor(async () => expect(await ready()).toEqual([200, null, { status: 'ready' }]))
+    await streams.end(0)
+    expect(await ready()).toMatchObject([503, '5', { error: { code: 'capacity-shutdown' } }])
+  })
+})
+
+describe('what only the operator can change', () => {
+  it.each([
+    ['MAX_STREAMS', '/sse', { streams: new Streams({ total: 0 }) }],
+    ['MAX_STREAMS_PER_ADDRESS', '/sse', { streams: new Streams({ perAddress: 0 }) }],
+    ['MAX_EVENT_BYTES', '/sse/push?id=a&content=xx', { maxEventBytes: 1 }],
+    ['MAX_CHANNELS_PER_ADDRESS', '/sse/push?id=a&content=x', { channelsPerAddress: 0 }],
+    ['PUSHES_PER_MINUTE', '/sse/push?id=a&content=x', { pushesPerMinute: 0 }],
+  ])('goes to the log, once, and not to the client: %s', async (setting, path, options) => {
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    const { ask } = await app(options)
+    for (let n = 0; n < 2; n++) expect(await (await ask(path)).text()).not.toMatch(/[A-Z]+_[A-Z]+/)
+    expect(warned).toHaveBeenCalledExactlyOnceWith(expect.stringMatching(new RegExp(`^${setting}: `)))
+  })
+})
+
 describe('an unknown path', () => {
   const json = { error: { code: 'not-found', message: 'There is nothing at /nowhere/at%20all.' } }
 
@@ -153,7 +191,7 @@ describe('an error', () => {
     const answer = await (await app({ page })).ask('/')
     expect(answer.status).toBe(500)
     expect(await answer.text()).toBe(
-      '{"error":{"code":"internal","message":"The server failed to answer. It wrote down why."}}',
+      '{"error":{"code":"internal","message":"The server failed to answer. The reason is in its log."}}',
     )
     expect(reported).toHaveBeenCalledExactlyOnceWith(error)
   })

@@ -1,39 +1,40 @@
 import type { RequestListener } from 'node:http'
-import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express'
+import express, { Router, type Request, type RequestHandler, type Response } from 'express'
 import helmet from 'helmet'
 import { comparisonPaths } from '../shared/demos/comparison'
+import { changing } from './changing'
+import { channelQuota } from './channelQuota'
 import { byHand, type ByHandOptions } from './demos/byHand'
 import { channel } from './demos/channel'
 import { comparison, type ComparisonOptions } from './demos/comparison'
-import { Meter } from './demos/comparison/meter'
 import { emitterDemo, type EmitterOptions } from './demos/emitter'
 import { timestamps, type TimestampsOptions } from './demos/timestamps'
 import { wire, type WireOptions } from './demos/wire'
-import { bearer, formOrJson, getOrPost, noBody, noHandshake, perMinute, sameOrigin, servedHosts } from './guards'
+import { errors, sendError } from './errors'
+import { noBody, noHandshake, servedHosts } from './guards'
 import { handshakesTo, wantsWebSocket, type UpgradeListener } from './handshake'
 import { HttpError } from './httpError'
 import type { Page } from './page'
-import { SseEmitterError } from './sse/emitter'
-import { EventLogError } from './sse/eventLog'
+import { readSettings, type Settings } from './settings'
 import type { Hub } from './sse/hub'
-import { CapacityError, type Streams } from './sse/streams'
+import type { Streams } from './sse/streams'
 
-export interface AppOptions {
+type AppSettings = Pick<
+  Settings,
+  'allowedHosts' | 'trustProxy' | 'pushToken' | 'pushesPerMinute' | 'channelsPerAddress' | 'maxEventBytes'
+>
+
+/** What is not given of the settings is as in an empty environment. */
+export interface AppOptions extends Partial<AppSettings> {
   streams: Streams
   hub: Hub
+  /** Channels that are kept, for `/healthz`. @default those with a subscriber */
+  channels?: () => number
+  /** Milliseconds for which a channel is kept. @default that of the settings */
+  channelAge?: number
   /** Without a page, only the API is served. */
   page?: Page
-  /** Names besides `localhost` that are served. @default none */
-  allowedHosts?: readonly string[]
-  /** Reverse proxies in front. @default 0 */
-  trustProxy?: number
-  /** What routes that change something ask for: push, over, cut, and those of a comparison. @default null, nothing */
-  pushToken?: string | null
-  /** @default 600 */
-  pushesPerMinute?: number
-  /** @default 64 KiB */
-  maxEventBytes?: number
-  /** Bytes that may wait for a slow subscriber of the demo by hand. @default 1 MiB */
+  /** Bytes that may wait for a slow subscriber of the demo by hand. @default that of the settings */
   maxUnsentBytes?: number
   timestamps?: TimestampsOptions
   emitter?: EmitterOptions
@@ -50,41 +51,41 @@ export interface App {
 
 /** The whole application: security headers, the demos' routes, the page, and an error for everything else. */
 export function createApp(options: AppOptions): App {
-  const { streams, hub, page, pushToken = null, pushesPerMinute = 600, maxEventBytes = 65_536 } = options
+  const { emitter, log, ...defaults } = readSettings({})
+  const { streams, hub, page, maxUnsentBytes = emitter.maxUnsentBytes, channelAge = log.maxAge } = options
+  const { channels = () => hub.size } = options
+  const settings: AppSettings = { ...defaults, ...options }
+  const { maxEventBytes: maxContentBytes } = settings
+
+  const change = changing(settings)
+  const push = Router().use(change, channelQuota({ perClient: settings.channelsPerAddress, maxAge: channelAge }))
+  const compared = comparison(streams, change, options.comparison)
+
   const app = express()
   app.disable('x-powered-by')
-  app.set('trust proxy', options.trustProxy ?? 0)
+  app.set('trust proxy', settings.trustProxy)
   const headers = securityHeaders(page?.live ?? false)
-  const meter = new Meter()
-  app.use(meter.watch, headers, servedHosts(options.allowedHosts ?? []), noHandshake(comparisonPaths.webSocket), noBody)
+  app.use(compared.watch, headers)
+  app.use(servedHosts(settings.allowedHosts), noHandshake(comparisonPaths.webSocket), noBody)
 
   app.get('/healthz', (_req, res) => {
-    res.json({ status: 'ok', streams: streams.size, channels: hub.size, uptime: Math.round(process.uptime()) })
+    res.json({ status: 'ok', streams: streams.size, channels: channels(), uptime: Math.round(process.uptime()) })
+  })
+  app.get('/readyz', (_req, res) => {
+    if (streams.refusal) throw streams.refusal
+    res.json({ status: 'ready' })
   })
 
-  // What can be six characters in JSON, `\u0000`, is one byte of content.
-  const bodyLimit = 6 * maxEventBytes + 1_024
-  const changing = express
-    .Router()
-    .use(getOrPost, sameOrigin, perMinute(pushesPerMinute), bearer(pushToken), formOrJson)
-    .use(express.urlencoded({ extended: false, limit: bodyLimit }), express.json({ limit: bodyLimit }))
-  const maxContentBytes = maxEventBytes
   app.use(timestamps(streams, options.timestamps))
   app.use(wire(streams, options.wire))
   app.use(emitterDemo(streams, hub, options.emitter))
-  app.use(
-    byHand(streams, changing, {
-      ...options.byHand,
-      maxContentBytes,
-      maxUnsentBytes: options.maxUnsentBytes ?? 2 ** 20,
-    }),
-  )
-  app.use(channel(streams, hub, changing, { maxContentBytes }))
-  app.use(comparison(streams, meter, changing, options.comparison))
+  app.use(byHand(streams, change, { ...options.byHand, maxContentBytes, maxUnsentBytes }))
+  app.use(channel(streams, hub, push, { maxContentBytes }))
+  app.use(compared.router)
 
   if (page) app.use(page.handler)
   app.use((req, res) => sendError(res, new HttpError(404, 'not-found', `There is nothing at ${req.path}.`)))
-  app.use(errors)
+  app.use(errors())
 
   // What reaches none of this is an address that Express cannot read. It would answer with a page of its own.
   const unreadable = new HttpError(400, 'request', 'The address of this request cannot be read.')
@@ -126,48 +127,4 @@ function securityHeaders(live: boolean): RequestHandler {
     // TLS, where there is any, ends at a proxy in front: what concerns TLS is that proxy's to say.
     strictTransportSecurity: false,
   })
-}
-
-/** Every error as JSON, and nothing of the server's inside in it. */
-const errors: ErrorRequestHandler = (error: unknown, _req, res, next) => {
-  if (res.headersSent) {
-    console.error(error)
-    next(error)
-    return
-  }
-  const known = toHttpError(error)
-  if (known === null) console.error(error)
-  sendError(res, known ?? new HttpError(500, 'internal', 'The server failed to answer. It wrote down why.'))
-}
-
-function toHttpError(error: unknown): HttpError | null {
-  if (error instanceof HttpError) return error
-  if (error instanceof CapacityError)
-    return new HttpError(503, `capacity-${error.kind}`, error.message, { 'Retry-After': String(error.retryAfter) })
-  if (error instanceof EventLogError) {
-    if (error.kind === 'oversized') return new HttpError(413, 'content', error.message)
-    const code = error.kind === 'unavailable' ? error.kind : `capacity-${error.kind}`
-    return new HttpError(503, code, error.message, { 'Retry-After': String(error.retryAfter ?? 5) })
-  }
-  if (error instanceof SseEmitterError && error.kind === 'pipelined')
-    return new HttpError(400, error.kind, error.message, { Connection: 'close' })
-  if (!isClientError(error)) return null
-  if (error.limit !== undefined)
-    return new HttpError(
-      413,
-      'body',
-      `The body has more than ${error.limit} bytes: send less, or raise MAX_EVENT_BYTES.`,
-    )
-  return new HttpError(error.status, 'request', `The request cannot be read: ${error.message}.`)
-}
-
-/** What Express and its body parsers throw for a request that they cannot read. */
-function isClientError(error: unknown): error is Error & { status: number; limit?: number } {
-  return error instanceof Error && 'status' in error && Number(error.status) >= 400 && Number(error.status) < 500
-}
-
-function sendError(res: Response, { status, code, message, headers }: HttpError): void {
-  // What was set for another answer, as by a file that was not to be sent after all, is not of this one.
-  for (const name of ['ETag', 'Last-Modified']) res.removeHeader(name)
-  res.status(status).set(headers).type('json').json({ error: { code, message } })
 }

@@ -1,4 +1,4 @@
-import { ServerResponse, type IncomingMessage, type RequestListener } from 'node:http'
+import { IncomingMessage, ServerResponse, type RequestListener } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 /** What listens to a server's `upgrade` event. */
@@ -44,15 +44,17 @@ export function wantsWebSocket(req: IncomingMessage): boolean {
 }
 
 /**
- * The head of a request without its wish for another protocol, which a server may ignore. A body is still to come, so it has to be
- * read as HTTP once more: but only once on one connection.
+ * A request that is an upgrade only if it asks for WebSocket. Once a server listens for `upgrade`, Node hands it every request
+ * that asks for any other protocol, and reads no body. It looks at this property first, and a server may ignore such a wish.
  */
-export function headWithoutUpgrade(req: IncomingMessage): Buffer {
-  const { rawHeaders } = req
-  const lines = [`${req.method ?? 'GET'} ${req.url ?? '/'} HTTP/1.1`]
-  for (let n = 0; n + 1 < rawHeaders.length; n += 2) {
-    const name = rawHeaders[n] ?? ''
-    if (!/^(upgrade|connection)$/i.test(name)) lines.push(`${name}: ${rawHeaders[n + 1] ?? ''}`)
+export class Incoming extends IncomingMessage {
+  declare private asked: boolean
+
+  get upgrade(): boolean {
+    return this.asked && (this.method === 'CONNECT' || wantsWebSocket(this))
   }
-  return Buffer.from(`${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`, 'latin1')
+
+  set upgrade(asked: boolean) {
+    this.asked = asked
+  }
 }

@@ -4,10 +4,18 @@ export class HttpError extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
-    /** Names the field, its limit and the mend. */
+    /** Names the field, its limit and what the client can do. What only the operator can do is in `hint`. */
     message: string,
     readonly headers: Record<string, string> = {},
+    /** For the operator. */
+    readonly hint: Hint | null = null,
   ) {
     super(message)
   }
+}
+
+/** The setting that decided on an error, and what it says to the operator. */
+export interface Hint {
+  setting: string
+  text: string
 }

@@ -1,43 +1,56 @@
-import { createServer, STATUS_CODES, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer, STATUS_CODES, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { headWithoutUpgrade, wantsWebSocket } from './handshake'
+import { Connections } from './connections'
+import { Incoming } from './handshake'
 
-/** Milliseconds that a client may take to send its request. A stream that is being answered may last. */
-const REQUEST_TIMEOUT = 20_000
+export interface HttpServerOptions {
+  /** Milliseconds that a client may take to send its request. A stream that is being answered may last. @default 20_000 */
+  requestTimeout?: number
+  /** Milliseconds that a connection waits for another request. @default 75_000, longer than a load balancer in front keeps it */
+  keepAliveTimeout?: number
+  /** Connections at once. @default no limit */
+  maxConnections?: number
+}
+
+export interface HttpServer {
+  server: Server
+  connections: Connections
+}
 
 /** Milliseconds for a client to read why it was refused, before its connection is gone. */
 const LINGER = 1_000
 
+/** Milliseconds of silence after which the kernel asks whether the client is still there. */
+const PROBE_AFTER = 60_000
+
 /** An HTTP server that answers as JSON also what never becomes a request: headers that are malformed, too large or too slow. */
-export function createHttpServer(listener?: RequestListener, requestTimeout: number = REQUEST_TIMEOUT): Server {
+export function createHttpServer({
+  requestTimeout = 20_000,
+  keepAliveTimeout = 75_000,
+  maxConnections = Infinity,
+}: HttpServerOptions = {}): HttpServer {
   const server = createServer({
     headersTimeout: requestTimeout,
     requestTimeout,
     connectionsCheckingInterval: Math.min(requestTimeout, 5_000),
+    keepAliveTimeout,
+    keepAlive: true,
+    keepAliveInitialDelay: PROBE_AFTER,
     // Node's refusals are empty. A request without a Host is the listener's to refuse, and an expectation may be ignored.
     requireHostHeader: false,
+    IncomingMessage: Incoming,
   })
+  const connections = new Connections(server, maxConnections)
   server.on('checkExpectation', (...request) => server.emit('request', ...request))
-  if (listener) server.on('request', listener)
-  // Node hands over every request that asks for another protocol, once anybody listens to it. Only WebSocket is the application's.
-  server.on('upgrade', (req, socket, head) => {
-    if (wantsWebSocket(req)) return
-    socket.unshift(Buffer.concat([headWithoutUpgrade(req), head]))
-    server.emit('connection', socket)
+  server.on('request', (req, res) => {
+    // What is pipelined behind a wish for another protocol is lost: the client has to know.
+    if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false
   })
-
-  const answers = new WeakMap<Duplex, Set<ServerResponse>>()
-  server.on('request', ({ socket }, res) => {
-    const open = answers.get(socket) ?? new Set()
-    answers.set(socket, open.add(res))
-    res.once('close', () => open.delete(res))
-  })
-  return server.on('clientError', (error, socket) => {
-    // In the middle of an answer, another one would become a part of it.
-    const answering = [...(answers.get(socket) ?? [])].some(({ headersSent }) => headersSent)
-    if (answering) socket.destroy()
+  server.on('clientError', (error, socket) => {
+    if (connections.isAnswering(socket)) socket.destroy()
     else refuse(error, socket)
   })
+  return { server, connections }
 }
 
 function refuse(error: Error & { code?: string }, socket: Duplex): void {

@@ -1,61 +1,22 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { comparisonPaths } from '../shared/demos/comparison'
 import { Client, request } from './testing'
+import { startProcess } from './testingProcess'
 
 // It compiles the page first, on a machine that may have other things to do.
 vi.setConfig({ testTimeout: 60_000 })
 
-interface Run {
-  /** Everything that it printed. */
-  printed: { stdout: string; stderr: string }
-  /** The port that it says it listens on. */
-  listening: () => Promise<number>
-  signal: (name: NodeJS.Signals) => void
-  /** Its exit code, or the signal that ended it. */
-  exit: Promise<number | NodeJS.Signals | null>
-}
-
-/** Starts the server as `npm start` does, with nothing in its environment but this. */
-function run(env: NodeJS.ProcessEnv): Run {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'server/main.ts'], {
-    cwd: fileURLToPath(new URL('..', import.meta.url)),
-    env: { PATH: process.env['PATH'], HOST: '127.0.0.1', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const printed = { stdout: '', stderr: '' }
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (printed.stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (printed.stderr += text))
-  const exit = once(child, 'close').then(([code, signal]: (number | NodeJS.Signals | null)[]) => code ?? signal ?? null)
-  onTestFinished(async () => {
-    child.kill('SIGKILL')
-    await exit
-  })
-
-  return {
-    printed,
-    exit,
-    signal: (name) => void child.kill(name),
-    listening: async () => {
-      await Promise.race([once(child.stdout, 'data'), exit])
-      const port = /^Server-Sent Events: http:\/\/localhost:(\d+)\n$/.exec(printed.stdout)?.[1]
-      if (port === undefined) throw new Error(`It printed ${JSON.stringify(printed)}`)
-      return Number(port)
-    },
-  }
-}
-
 describe('the server', () => {
-  it('prints one line with its address, where it answers', async () => {
-    const { listening, printed } = run({ PORT: '0' })
+  it('says that it compiles the page, and then its address, where it answers', async () => {
+    const { listening, printed } = startProcess()
     const port = await listening()
     const answer = await fetch(`http://127.0.0.1:${port}/healthz`)
     expect(await answer.json()).toMatchObject({ status: 'ok', streams: 0 })
-    expect(printed).toEqual({ stdout: `Server-Sent Events: http://localhost:${port}\n`, stderr: '' })
+    const stdout = `Compiling the page …\nServer-Sent Events: http://localhost:${port}\n`
+    expect(printed).toEqual({ stdout, stderr: '' })
   })
 
   it('says in one line that its port is in use, and how to go on, and exits with 1', async () => {
@@ -64,19 +25,20 @@ describe('the server', () => {
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
 
-    const { exit, printed } = run({ PORT: String(port) })
+    const { exit, printed } = startProcess({ PORT: String(port) })
     expect(await exit).toBe(1)
     expect(printed).toEqual({
-      stdout: '',
+      stdout: 'Compiling the page …\n',
       stderr: `Port ${port} is in use: end the program that uses it, or choose another, PORT=${port + 1} npm start.\n`,
     })
   })
 
   it.each([
     [{ PORT: 'http' }, 'PORT must be an integer from 0 to 65535, not "http". Without it, 3000 is used.\n'],
-    [{ HOST: '0.0.0.0' }, /^HOST 0\.0\.0\.0 can be reached from outside[^\n]*\n$/],
+    [{ HOST: '0.0.0.0' }, /^HOST is 0\.0\.0\.0[^\n]*set SSE_PUSH_TOKEN[^\n]*\n$/],
+    [{ ALLOWED_HOSTS: 'app.example' }, /^ALLOWED_HOSTS is app\.example[^\n]*set SSE_PUSH_TOKEN[^\n]*\n$/],
   ])('says in one line what is wrong with %o, and exits with 1', async (env, line) => {
-    const { exit, printed } = run(env)
+    const { exit, printed } = startProcess(env)
     expect(await exit).toBe(1)
     expect(printed.stderr).toMatch(line)
     expect(printed.stderr.split('\n')).toHaveLength(2)
@@ -84,7 +46,7 @@ describe('the server', () => {
   })
 
   it('ends at a signal: tells its streams when to come back, and exits with 0', async () => {
-    const { listening, signal, exit, printed } = run({ PORT: '0' })
+    const { listening, signal, exit, printed } = startProcess()
     const port = await listening()
     const client = new Client(port, request('GET', '/sse'))
     await client.until(/data: /)
@@ -97,7 +59,7 @@ describe('the server', () => {
   })
 
   it('closes at a signal what is not in use, also what was opened ahead, and answers what is on its way', async () => {
-    const { listening, signal, exit } = run({ PORT: '0' })
+    const { listening, signal, exit } = startProcess()
     const port = await listening()
     const ahead = new Client(port)
     await once(ahead.socket, 'connect')
@@ -117,7 +79,7 @@ describe('the server', () => {
   })
 
   it('ends a comparison with all its ways at a signal, and exits with 0', async () => {
-    const { listening, signal, exit, printed } = run({ PORT: '0' })
+    const { listening, signal, exit, printed } = startProcess()
     const port = await listening()
     const name = 'a-comparison-to-be-ended'
     const query = `?run=${name}&interval=2000&webhook=true`
@@ -139,7 +101,7 @@ describe('the server', () => {
   })
 
   it('ends at once at the second signal, whatever still holds it', async () => {
-    const { listening, signal, exit } = run({ PORT: '0' })
+    const { listening, signal, exit } = startProcess()
     const port = await listening()
     const stream = new Client(port, request('GET', '/sse'))
     await stream.until(/data: /)

@@ -1,33 +1,37 @@
 import { existsSync } from 'node:fs'
 import type { Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { createApp } from './app'
 import { createHttpServer } from './httpServer'
+import { maxConnections } from './openFiles'
 import { builtPage, compiledPage, livePage, type Page } from './page'
 import { readSettings, SettingsError } from './settings'
+import { shutDown } from './shutdown'
 import { Hub } from './sse/hub'
 import { MemoryEventLog } from './sse/memoryEventLog'
 import { Streams } from './sse/streams'
 
-/** Milliseconds over which the streams are ended at shutdown, and after which every connection is. */
-const SHUTDOWN_SPREAD = 2_000
-const SHUTDOWN_TIMEOUT = 5_000
-
 async function main(): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile()
-  const { port, host, streams: limits, emitter, log, ...settings } = readSettings(process.env)
-  const server = createHttpServer()
+  const { port, host, http, streams: limits, emitter, log: logLimits, ...settings } = readSettings(process.env)
+  const connections = maxConnections()
+  const httpServer = createHttpServer({ ...http, maxConnections: connections })
+  const { server } = httpServer
   const page = await pageFor(process.argv[2], server)
-  const streams = new Streams(limits, emitter)
-  const hub = new Hub(new MemoryEventLog(log))
-  const { maxUnsentBytes } = emitter
-  const app = createApp({ ...settings, streams, hub, page, maxUnsentBytes })
-  server.on('request', app.request).on('upgrade', app.upgrade)
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
+  // What is left is for requests, which would otherwise not even be refused.
+  const total = Math.min(limits.total, Math.floor(0.9 * connections))
+  const streams = new Streams({ ...limits, total }, emitter)
+  const log = new MemoryEventLog(logLimits)
+  const app = createApp({
+    ...settings,
+    streams,
+    page,
+    hub: new Hub(log),
+    channels: () => log.size,
+    channelAge: logLimits.maxAge,
+    maxUnsentBytes: emitter.maxUnsentBytes,
   })
+  server.on('request', app.request).on('upgrade', app.upgrade)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
@@ -36,15 +40,7 @@ async function main(): Promise<void> {
   const stop = (): void => {
     // A second signal ends the process at once, as signals do when nobody listens.
     process.off('SIGTERM', stop).off('SIGINT', stop)
-    setTimeout(() => server.closeAllConnections(), SHUTDOWN_TIMEOUT).unref()
-    // First of all the page: a live one has connections of its own.
-    const closed = page.close()
-    server.close(() => void closed.then(() => process.exit(0)))
-    void streams.end(SHUTDOWN_SPREAD)
-    // A connection whose stream has ended would wait for the client's next request.
-    setInterval(() => server.closeIdleConnections(), 100)
-    // Node does not count those as idle that browsers open ahead of a request.
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+    shutDown(httpServer, streams, page, settings.shutdownWindow).then(() => process.exit(0), fail)
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
 
@@ -58,10 +54,12 @@ async function main(): Promise<void> {
 /** `npm start` compiles the page, `npm run dev` keeps it live, `npm run serve` takes what `npm run build` has made. */
 async function pageFor(mode: string | undefined, server: Server): Promise<Page> {
   if (mode === '--built') return builtPage()
-  return mode === '--live' ? livePage(server) : compiledPage()
+  if (mode === '--live') return livePage(server)
+  console.log('Compiling the page …')
+  return compiledPage()
 }
 
-/** What a person can mend is said in one line; anything else is a bug, with its stack. */
+/** What a person can put right is said in one line; anything else is a bug, with its stack. */
 function explain(error: unknown): unknown {
   if (error instanceof SettingsError) return error.message
   if (!(error instanceof Error && 'code' in error)) return error
@@ -75,13 +73,15 @@ function explain(error: unknown): unknown {
       return `Port ${PORT} may not be used by this user: choose one from 1024 up, PORT=3000 npm start.`
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return `HOST ${HOST} is not an address of this machine: leave it away for 127.0.0.1.`
+      return `HOST ${HOST} is not an address of this machine: unset it for 127.0.0.1.`
     default:
       return error
   }
 }
 
-main().catch((error: unknown) => {
+function fail(error: unknown): void {
   console.error(explain(error))
   process.exit(1)
-})
+}
+
+main().catch(fail)

@@ -44,7 +44,12 @@ export function contentParam(req: Request, maxBytes: number): string {
     throw new HttpError(
       413,
       'content',
-      `content has ${bytes} bytes, more than ${maxBytes}: send less, or raise MAX_EVENT_BYTES.`,
+      `content has ${bytes} bytes, more than ${maxBytes}: send less.`,
+      {},
+      {
+        setting: 'MAX_EVENT_BYTES',
+        text: `a content of ${bytes} bytes was refused.`,
+      },
     )
   return content
 }

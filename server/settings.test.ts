@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { readSettings, SettingsError, type Settings } from './settings'
 
@@ -9,6 +10,10 @@ const integers: [string, number, number, number, (settings: Settings) => number]
   ['MAX_EVENT_BYTES', 65_536, 1, 65_536, ({ maxEventBytes }) => maxEventBytes],
   ['MAX_STREAMS', 10_000, 1, 1_000_000, ({ streams }) => streams.total],
   ['MAX_STREAMS_PER_ADDRESS', 100, 1, 1_000_000, ({ streams }) => streams.perAddress],
+  ['MAX_CHANNELS_PER_ADDRESS', 100, 1, 1_000_000, ({ channelsPerAddress }) => channelsPerAddress],
+  ['REQUEST_TIMEOUT_MS', 20_000, 100, 3_600_000, ({ http }) => http.requestTimeout],
+  ['KEEP_ALIVE_MS', 75_000, 1_000, 3_600_000, ({ http }) => http.keepAliveTimeout],
+  ['SHUTDOWN_MS', 2_000, 0, 600_000, ({ shutdownWindow }) => shutdownWindow],
   ['HEARTBEAT_MS', 15_000, 0, 3_600_000, ({ emitter }) => emitter.heartbeat],
   ['MAX_UNSENT_BYTES', 1_048_576, 1_048_576, 1_073_741_824, ({ emitter }) => emitter.maxUnsentBytes],
   ['DRAIN_TIMEOUT_MS', 30_000, 100, 3_600_000, ({ emitter }) => emitter.drainTimeout],
@@ -40,7 +45,7 @@ describe('an integer', () => {
 
   it.each(integers)('%s (%i) may be from %i to %i, and is only itself', (name, _fallback, min, max, of) => {
     for (const value of [min, max]) {
-      const settings = readSettings({ [name]: String(value) })
+      const settings = readSettings({ [name]: String(value), SSE_PUSH_TOKEN: TOKEN })
       expect(of(settings)).toBe(value)
       const others = integers.filter(([other]) => other !== name)
       for (const [other, fallback, , , ofOther] of others) expect(ofOther(settings), other).toBe(fallback)
@@ -48,7 +53,7 @@ describe('an integer', () => {
   })
 
   it.each(integers)(
-    '%s (%i) out of its range is refused with its name, its limits, the value and the mend',
+    '%s (%i) out of its range is refused with its name, its limits, the value and the default',
     (...row) => {
       const [name, fallback, min, max] = row
       for (const value of [min - 1, max + 1]) {
@@ -81,36 +86,102 @@ describe('HOST', () => {
     'is refused as %s without a token, with both ways out, and taken with one',
     (HOST) => {
       expect(refusal({ HOST })).toBe(
-        `HOST ${HOST} can be reached from outside, where anybody could push: ` +
-          'set SSE_PUSH_TOKEN, or leave HOST away for 127.0.0.1.',
+        `HOST is ${HOST}, so others could reach this server and push: ` +
+          'set SSE_PUSH_TOKEN as well (openssl rand -hex 16 makes one), or unset HOST.',
       )
-      expect(refusal({ HOST, SSE_PUSH_TOKEN: '' })).toContain(`HOST ${HOST}`)
+      expect(refusal({ HOST, SSE_PUSH_TOKEN: '' })).toContain(`HOST is ${HOST}`)
       expect(readSettings({ HOST, SSE_PUSH_TOKEN: TOKEN })).toMatchObject({ host: HOST, pushToken: TOKEN })
     },
   )
 })
 
-describe('SSE_PUSH_TOKEN', () => {
-  it.each(['short', TOKEN.slice(1), 'sixteen letters-', `${TOKEN}\n`, '                '])(
-    'is refused as "%s", and not repeated',
-    (SSE_PUSH_TOKEN) => {
-      expect(refusal({ SSE_PUSH_TOKEN })).toBe('SSE_PUSH_TOKEN must have 16 characters or more, none of them a space.')
-    },
-  )
+describe('a server that is reached through a proxy', () => {
+  it.each([
+    [{ ALLOWED_HOSTS: 'app.example,www.app.example' }, 'ALLOWED_HOSTS is app.example,www.app.example'],
+    [{ TRUST_PROXY: '1' }, 'TRUST_PROXY is 1'],
+    [{ TRUST_PROXY: '1', HOST: '127.0.0.1', ALLOWED_HOSTS: 'app.example' }, 'ALLOWED_HOSTS is app.example'],
+  ])('is refused without a token, and taken with one: %o', (env, reason) => {
+    expect(refusal(env)).toMatch(new RegExp(`^${reason}, so others .* set SSE_PUSH_TOKEN as well .*$`))
+    expect(readSettings({ ...env, SSE_PUSH_TOKEN: TOKEN }).pushToken).toBe(TOKEN)
+  })
+})
 
-  it('may be set on this machine too', () => {
-    expect(readSettings({ SSE_PUSH_TOKEN: TOKEN }).pushToken).toBe(TOKEN)
+describe('SSE_PUSH_TOKEN', () => {
+  it.each([
+    'short',
+    TOKEN.slice(1),
+    'sixteen letters-',
+    `${TOKEN}\n`,
+    '                ',
+    `${TOKEN}é`,
+    '一二三四五六七八九十一二三四五六',
+  ])('is refused as "%s", which no header could bring, and not repeated', (SSE_PUSH_TOKEN) => {
+    expect(refusal({ SSE_PUSH_TOKEN })).toBe(
+      'SSE_PUSH_TOKEN must have 16 or more letters, digits and signs of ASCII, and no space.',
+    )
+  })
+
+  it('may be set on this machine too, and have any sign', () => {
+    const all = Array.from({ length: 94 }, (_, n) => String.fromCharCode(33 + n)).join('')
+    for (const SSE_PUSH_TOKEN of [TOKEN, all]) expect(readSettings({ SSE_PUSH_TOKEN }).pushToken).toBe(SSE_PUSH_TOKEN)
   })
 })
 
 describe('ALLOWED_HOSTS', () => {
+  const read = (ALLOWED_HOSTS: string): readonly string[] =>
+    readSettings({ ALLOWED_HOSTS, SSE_PUSH_TOKEN: TOKEN }).allowedHosts
+
   it.each([
-    [undefined, []],
     ['', []],
+    [' , ', []],
     ['a.example', ['a.example']],
     [' a.example , b.example,, ', ['a.example', 'b.example']],
-  ])('is a list, from %j', (text, names) => {
-    expect(readSettings({ ...(text !== undefined && { ALLOWED_HOSTS: text }) }).allowedHosts).toEqual(names)
+    ['A.Example,my_host,192.0.2.1', ['a.example', 'my_host', '192.0.2.1']],
+    // As browsers send it.
+    ['münchen.example', ['xn--mnchen-3ya.example']],
+  ])('is a list, from "%s"', (text, names) => {
+    expect(read(text)).toEqual(names)
+    expect(readSettings({}).allowedHosts).toEqual([])
+  })
+
+  it.each([
+    'https://a.example:443/',
+    'https://a.example',
+    'a.example:443',
+    'a.example/path',
+    'a.example.',
+    '*',
+    '*.example',
+    '.example',
+    'a b',
+    'user@a.example',
+    'a.example?',
+    '[::1]',
+    '%61.example',
+  ])('is refused with the reason when one of it, "%s", can never be a Host', (name) => {
+    expect(refusal({ ALLOWED_HOSTS: `b.example,${name}`, SSE_PUSH_TOKEN: TOKEN })).toBe(
+      'ALLOWED_HOSTS must be host names separated by commas, such as "app.example,www.app.example", ' +
+        `without scheme, port or path: "${name}" is none.`,
+    )
+  })
+})
+
+describe('the examples', () => {
+  const file = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8')
+
+  it('in .env.example are all settings, with their defaults', () => {
+    const lines = [...file('.env.example').matchAll(/^([A-Z_]+)=(.*)$/gm)]
+    const examples: Record<string, string> = Object.fromEntries(lines.map(([, name = '', value = '']) => [name, value]))
+    const expected = integers.map(([name, fallback]) => [name, String(fallback)])
+    const texts = { HOST: '127.0.0.1', SSE_PUSH_TOKEN: '', ALLOWED_HOSTS: '' }
+    expect(examples).toEqual({ ...Object.fromEntries(expected), ...texts })
+    expect(lines).toHaveLength(Object.keys(examples).length)
+    expect(readSettings(examples)).toEqual(readSettings({}))
+  })
+
+  it('in docs/deploy.md are all settings', () => {
+    const text = file('docs/deploy.md')
+    for (const [name] of integers) expect(text).toContain(`\`${name}`)
   })
 })
 

@@ -1,72 +1,148 @@
+import { domainToASCII } from 'node:url'
+import { isLoopback } from './loopback'
+import { emitterDefaults } from './sse/emitter'
+import { streamLimits } from './sse/streams'
+
+/** A setting that is a whole number. */
+interface IntegerSetting {
+  fallback: number
+  min: number
+  max: number
+}
+
+/** Every setting that is a number, and the only place where its default and its range are. */
+const INTEGERS = {
+  PORT: { fallback: 3_000, min: 0, max: 65_535 },
+  TRUST_PROXY: { fallback: 0, min: 0, max: 10 },
+  PUSHES_PER_MINUTE: { fallback: 600, min: 1, max: 1_000_000 },
+  // Of nothing but line feeds, an event is seven times as long on the wire: the least MAX_UNSENT_BYTES has room for two.
+  MAX_EVENT_BYTES: { fallback: 65_536, min: 1, max: 65_536 },
+  MAX_STREAMS: { fallback: streamLimits.total, min: 1, max: 1_000_000 },
+  MAX_STREAMS_PER_ADDRESS: { fallback: streamLimits.perAddress, min: 1, max: 1_000_000 },
+  MAX_CHANNELS_PER_ADDRESS: { fallback: 100, min: 1, max: 1_000_000 },
+  HEARTBEAT_MS: { fallback: emitterDefaults.heartbeat, min: 0, max: 3_600_000 },
+  MAX_UNSENT_BYTES: { fallback: emitterDefaults.maxUnsentBytes, min: 2 ** 20, max: 2 ** 30 },
+  DRAIN_TIMEOUT_MS: { fallback: emitterDefaults.drainTimeout, min: 100, max: 3_600_000 },
+  REQUEST_TIMEOUT_MS: { fallback: 20_000, min: 100, max: 3_600_000 },
+  KEEP_ALIVE_MS: { fallback: 75_000, min: 1_000, max: 3_600_000 },
+  SHUTDOWN_MS: { fallback: 2_000, min: 0, max: 600_000 },
+  CHANNEL_MAX_EVENTS: { fallback: 1_000, min: 1, max: 1_000_000 },
+  CHANNEL_MAX_BYTES: { fallback: 4 * 2 ** 20, min: 65_536, max: 2 ** 30 },
+  CHANNEL_MAX_AGE_MS: { fallback: 600_000, min: 1_000, max: 86_400_000 },
+  MAX_CHANNELS: { fallback: 10_000, min: 1, max: 10_000_000 },
+  MAX_LOG_BYTES: { fallback: 256 * 2 ** 20, min: 65_536, max: 2 ** 36 },
+} satisfies Record<string, IntegerSetting>
+
 /** Everything that can be set from outside, read and checked in one place. */
 export interface Settings {
   port: number
   host: string
   /** Names besides `localhost` under which the server is reached. */
-  allowedHosts: string[]
+  allowedHosts: readonly string[]
   /** Reverse proxies in front whose `X-Forwarded-For` is believed. */
   trustProxy: number
+  /** What requests that change something have to bring; null where only this machine can reach the server. */
   pushToken: string | null
+  /** From one client. */
   pushesPerMinute: number
+  /** Different channels that one client may push to within the age of a channel. */
+  channelsPerAddress: number
   maxEventBytes: number
+  /** Milliseconds over which the streams are ended at shutdown. */
+  shutdownWindow: number
+  http: { requestTimeout: number; keepAliveTimeout: number }
   streams: { total: number; perAddress: number }
   emitter: { heartbeat: number; maxUnsentBytes: number; drainTimeout: number }
   log: { maxEvents: number; maxBytes: number; maxAge: number; maxChannels: number; maxTotalBytes: number }
 }
 
-/** A setting that cannot be used. The message names it, its limits and the mend, in one line. */
+/** A setting that cannot be used. The message names it, its limits and what to do, in one line. */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError'
 }
 
-const LOOPBACK = /^(localhost|127(\.\d+){3}|::1)$/
-
 /** Reads every setting there is from the environment; an empty one counts as none. @throws SettingsError */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
-  function integer(name: string, fallback: number, min: number, max: number): number {
-    const text = env[name]
-    if (text === undefined || text === '') return fallback
-    const value = Number(text)
-    if (!/^\d+$/.test(text) || value < min || value > max)
-      throw new SettingsError(
-        `${name} must be an integer from ${min} to ${max}, not "${text}". Without it, ${fallback} is used.`,
-      )
-    return value
-  }
-
   const host = env['HOST'] || '127.0.0.1'
-  const pushToken = env['SSE_PUSH_TOKEN'] || null
-  if (pushToken === null && !LOOPBACK.test(host))
-    throw new SettingsError(
-      `HOST ${host} can be reached from outside, where anybody could push: set SSE_PUSH_TOKEN, or leave HOST away for 127.0.0.1.`,
-    )
-  if (pushToken !== null && !/^\S{16,}$/.test(pushToken))
-    throw new SettingsError('SSE_PUSH_TOKEN must have 16 characters or more, none of them a space.')
+  const allowedHosts = names('ALLOWED_HOSTS', env['ALLOWED_HOSTS'] ?? '')
+  const trustProxy = integer(env, 'TRUST_PROXY')
+  const pushToken = token('SSE_PUSH_TOKEN', env['SSE_PUSH_TOKEN'] ?? '')
+  if (pushToken === null) {
+    if (!isLoopback(host)) throw unprotected('HOST', `is ${host}`)
+    if (allowedHosts.length > 0) throw unprotected('ALLOWED_HOSTS', `is ${allowedHosts.join()}`)
+    if (trustProxy > 0) throw unprotected('TRUST_PROXY', `is ${trustProxy}`)
+  }
 
   return {
-    port: integer('PORT', 3000, 0, 65_535),
+    port: integer(env, 'PORT'),
     host,
-    allowedHosts: (env['ALLOWED_HOSTS'] ?? '').split(',').flatMap((name) => name.trim() || []),
-    trustProxy: integer('TRUST_PROXY', 0, 0, 10),
+    allowedHosts,
+    trustProxy,
     pushToken,
-    pushesPerMinute: integer('PUSHES_PER_MINUTE', 600, 1, 1_000_000),
-    // Of nothing but line feeds, an event is seven times as long on the wire: the least MAX_UNSENT_BYTES has room for two.
-    maxEventBytes: integer('MAX_EVENT_BYTES', 65_536, 1, 65_536),
+    pushesPerMinute: integer(env, 'PUSHES_PER_MINUTE'),
+    channelsPerAddress: integer(env, 'MAX_CHANNELS_PER_ADDRESS'),
+    maxEventBytes: integer(env, 'MAX_EVENT_BYTES'),
+    shutdownWindow: integer(env, 'SHUTDOWN_MS'),
+    http: {
+      requestTimeout: integer(env, 'REQUEST_TIMEOUT_MS'),
+      keepAliveTimeout: integer(env, 'KEEP_ALIVE_MS'),
+    },
     streams: {
-      total: integer('MAX_STREAMS', 10_000, 1, 1_000_000),
-      perAddress: integer('MAX_STREAMS_PER_ADDRESS', 100, 1, 1_000_000),
+      total: integer(env, 'MAX_STREAMS'),
+      perAddress: integer(env, 'MAX_STREAMS_PER_ADDRESS'),
     },
     emitter: {
-      heartbeat: integer('HEARTBEAT_MS', 15_000, 0, 3_600_000),
-      maxUnsentBytes: integer('MAX_UNSENT_BYTES', 2 ** 20, 2 ** 20, 2 ** 30),
-      drainTimeout: integer('DRAIN_TIMEOUT_MS', 30_000, 100, 3_600_000),
+      heartbeat: integer(env, 'HEARTBEAT_MS'),
+      maxUnsentBytes: integer(env, 'MAX_UNSENT_BYTES'),
+      drainTimeout: integer(env, 'DRAIN_TIMEOUT_MS'),
     },
     log: {
-      maxEvents: integer('CHANNEL_MAX_EVENTS', 1_000, 1, 1_000_000),
-      maxBytes: integer('CHANNEL_MAX_BYTES', 4 * 2 ** 20, 65_536, 2 ** 30),
-      maxAge: integer('CHANNEL_MAX_AGE_MS', 600_000, 1_000, 86_400_000),
-      maxChannels: integer('MAX_CHANNELS', 10_000, 1, 10_000_000),
-      maxTotalBytes: integer('MAX_LOG_BYTES', 256 * 2 ** 20, 65_536, 2 ** 36),
+      maxEvents: integer(env, 'CHANNEL_MAX_EVENTS'),
+      maxBytes: integer(env, 'CHANNEL_MAX_BYTES'),
+      maxAge: integer(env, 'CHANNEL_MAX_AGE_MS'),
+      maxChannels: integer(env, 'MAX_CHANNELS'),
+      maxTotalBytes: integer(env, 'MAX_LOG_BYTES'),
     },
   }
+}
+
+/** The server can be reached from elsewhere, and nothing would protect what changes something. */
+function unprotected(name: string, value: string): SettingsError {
+  return new SettingsError(
+    `${name} ${value}, so others could reach this server and push: set SSE_PUSH_TOKEN as well (openssl rand -hex 16 makes one), or unset ${name}.`,
+  )
+}
+
+function integer(env: NodeJS.ProcessEnv, name: keyof typeof INTEGERS): number {
+  const { fallback, min, max } = INTEGERS[name]
+  const text = env[name]
+  if (text === undefined || text === '') return fallback
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < min || value > max)
+    throw new SettingsError(
+      `${name} must be an integer from ${min} to ${max}, not "${text}". Without it, ${fallback} is used.`,
+    )
+  return value
+}
+
+/** What a header can carry: `Authorization: Bearer …`. The message does not repeat it. */
+function token(name: string, text: string): string | null {
+  if (text === '') return null
+  if (!/^[\x21-\x7e]{16,}$/.test(text))
+    throw new SettingsError(`${name} must have 16 or more letters, digits and signs of ASCII, and no space.`)
+  return text
+}
+
+/** Host names as a `Host` header has them: lower case, and international ones as `xn--…`. */
+function names(name: string, list: string): string[] {
+  const given = list.split(',').flatMap((item) => item.trim() || [])
+  return given.map((item) => {
+    // It would take `app.example/path` for a name, too.
+    const ascii = /[/\\?#%]/.test(item) ? '' : domainToASCII(item)
+    if (!/^[\w-]+(\.[\w-]+)*$/.test(ascii))
+      throw new SettingsError(
+        `${name} must be host names separated by commas, such as "app.example,www.app.example", without scheme, port or path: "${item}" is none.`,
+      )
+    return ascii
+  })
 }

@@ -3,9 +3,12 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { onTestFinished } from 'vitest'
+import { byHandPaths } from '../shared/demos/byHand'
+import { channelPaths, greeting } from '../shared/demos/channel'
 import { createApp, type AppOptions } from './app'
-import { createHttpServer } from './httpServer'
+import { createHttpServer, type HttpServerOptions } from './httpServer'
 import type { SseEmitterOptions } from './sse/emitter'
 import { Hub } from './sse/hub'
 import { MemoryEventLog, type MemoryEventLogOptions } from './sse/memoryEventLog'
@@ -17,7 +20,7 @@ export interface TestAppOptions extends Partial<Omit<AppOptions, 'streams' | 'hu
   /** Of every emitter. @default no `retry:` hint and no heartbeat, so that a stream is what the demo sends */
   sse?: SseEmitterOptions
   log?: MemoryEventLogOptions
-  requestTimeout?: number
+  http?: HttpServerOptions
 }
 
 export type Headers = Record<string, string>
@@ -48,14 +51,15 @@ export async function startApp({
   limits,
   sse,
   log: logOptions,
-  requestTimeout,
+  http,
   ...options
 }: TestAppOptions = {}): Promise<TestApp> {
   const streams = new Streams(limits, { retry: false, heartbeat: 0, ...sse })
   const log = new MemoryEventLog(logOptions)
   const hub = new Hub(log)
-  const app = createApp({ streams, hub, pushesPerMinute: 100_000, ...options })
-  const server = createHttpServer(app.request, requestTimeout).on('upgrade', app.upgrade)
+  const app = createApp({ streams, hub, pushesPerMinute: 100_000, channelsPerAddress: 100_000, ...options })
+  const { server } = createHttpServer(http)
+  server.on('request', app.request).on('upgrade', app.upgrade)
   onTestFinished(() => {
     server.close()
     server.closeAllConnections()
@@ -112,4 +116,25 @@ export function errorOf({ status, headers, body }: Reply): { status: number; cod
   const { error, ...more } = JSON.parse(body) as { error: { code: string; message: string } }
   if (Object.keys(more).length > 0 || Object.keys(error).join() !== 'code,message') throw new Error(`Not ours: ${body}`)
   return { status, ...error }
+}
+
+/** The events of a stream, as a browser reads them. */
+export function eventsIn(client: Client): EventSourceMessage[] {
+  const events: EventSourceMessage[] = []
+  createParser({ onEvent: (event) => void events.push(event) }).feed(streamOf(client))
+  return events
+}
+
+/** A subscriber of a channel, greeted. */
+export async function subscribe(app: TestApp, id: string): Promise<Client> {
+  const client = app.open(`${channelPaths.subscribe}?id=${id}`)
+  await client.until(new RegExp(`${greeting}\n\n`))
+  return client
+}
+
+/** A subscriber of the demo by hand, greeted. */
+export async function subscribeByHand(app: TestApp, id: string): Promise<Client> {
+  const client = app.open(`${byHandPaths.subscribe}?id=${id}`)
+  await client.until(/订阅成功\n/)
+  return client
 }

@@ -34,8 +34,12 @@ export function byHand(streams: Streams, guard: RequestHandler, options: ByHandO
     .get(byHandPaths.subscribe, (req, res) => {
       const id = idParam(req)
       if (res.socket === null) throw new HttpError(400, 'pipelined', 'A stream needs a connection of its own.')
-      streams.admit(req, res)
-      res.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-cache, no-transform' })
+      streams.admit(req, res, () => res.end('over\n'))
+      res.set({
+        'Content-Type': 'text/event-stream; charset=utf-8',
+        'Cache-Control': 'no-cache, no-transform',
+        'X-Accel-Buffering': 'no',
+      })
       if (req.method === 'HEAD' || res.closed) {
         res.end()
         return

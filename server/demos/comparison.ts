@@ -4,7 +4,7 @@ import { HttpError } from '../httpError'
 import { integerParam, param } from '../params'
 import type { Streams } from '../sse/streams'
 import { longPolling } from './comparison/longPolling'
-import type { Meter } from './comparison/meter'
+import { Meter } from './comparison/meter'
 import { clock, type Run } from './comparison/run'
 import { Runs } from './comparison/runs'
 import { serverSentEvents } from './comparison/serverSentEvents'
@@ -24,16 +24,22 @@ export interface ComparisonOptions {
   heartbeat?: number
 }
 
+export interface Comparison {
+  /** Has to see every request that the server answers, before anything else does: it tells whose the bytes of a connection are. */
+  watch: RequestHandler
+  router: Router
+}
+
 /**
  * One source of events, five ways to the page: short polling, long polling, SSE, WebSocket and webhook, and what each has cost.
  * `guard` stands before what changes something.
  */
 export function comparison(
   streams: Streams,
-  meter: Meter,
   guard: RequestHandler,
   { hold = 25_000, idle = 60_000, maxRuns = 50, heartbeat = 15_000 }: ComparisonOptions = {},
-): Router {
+): Comparison {
+  const meter = new Meter()
   const runs = new Runs(meter, idle, maxRuns)
   const receiver = new WebhookReceiver()
   const webhooks = new WeakMap<Run, Webhook>()
@@ -45,7 +51,7 @@ export function comparison(
     return webhook
   }
 
-  return Router()
+  const router = Router()
     .all(comparisonPaths.run, guard, async (req, res) => {
       const interval = integerParam(req, 'interval', 100, ...comparisonLimits.interval)
       const bytes = integerParam(req, 'bytes', 64, ...comparisonLimits.bytes)
@@ -83,6 +89,7 @@ export function comparison(
     .use(longPolling(runs, streams, hold))
     .use(serverSentEvents(runs, streams))
     .use(webSocket(runs, streams, heartbeat))
+  return { watch: meter.watch, router }
 }
 
 /** @throws HttpError 400 */

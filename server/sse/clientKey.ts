@@ -1,8 +1,10 @@
-import type { IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
 
 /** What says from where a request comes: Express sets `ip` to the client behind trusted proxies. */
-export type Addressed = Pick<IncomingMessage, 'socket'> & { ip?: string | undefined }
+export interface Addressed {
+  ip?: string | undefined
+  socket: { remoteAddress?: string | undefined }
+}
 
 /**
  * Whose request this is, for every limit by client: the IPv4 address, or the /64 network of an IPv6 address.

@@ -20,6 +20,13 @@ export interface SseEmitterOptions {
   drainTimeout?: number
 }
 
+/** What every emitter has unless told otherwise. */
+export const emitterDefaults: { heartbeat: number; maxUnsentBytes: number; drainTimeout: number } = {
+  heartbeat: 15_000,
+  maxUnsentBytes: 2 ** 20,
+  drainTimeout: 30_000,
+}
+
 /**
  * - `disconnected`: the client left, or was never there
  * - `overflow`: more than `maxUnsentBytes` wait for a slow client
@@ -93,13 +100,14 @@ export class SseEmitter {
   constructor(res: ServerResponse, options: SseEmitterOptions = {}) {
     const { ping = false, retry = retryHint() } = options
     const timeout = delay('timeout', options.timeout ?? 0)
-    const heartbeat = delay('heartbeat', options.heartbeat ?? 15_000)
+    const heartbeat = delay('heartbeat', options.heartbeat ?? emitterDefaults.heartbeat)
     if (retry !== false) delay('retry', retry)
     this.#res = res
     this.#socket = res.socket
     // The heartbeat and the hint, which nobody is there to catch, are smaller than the least.
-    this.#maxUnsentBytes = integer('maxUnsentBytes', options.maxUnsentBytes ?? 2 ** 20, 64, Number.MAX_SAFE_INTEGER)
-    this.#drainTimeout = delay('drainTimeout', options.drainTimeout ?? 30_000)
+    const maxUnsentBytes = options.maxUnsentBytes ?? emitterDefaults.maxUnsentBytes
+    this.#maxUnsentBytes = integer('maxUnsentBytes', maxUnsentBytes, 64, Number.MAX_SAFE_INTEGER)
+    this.#drainTimeout = delay('drainTimeout', options.drainTimeout ?? emitterDefaults.drainTimeout)
 
     res.on('error', this.#clientGone)
     if (res.destroyed || res.socket?.writable === false) {

@@ -1,8 +1,9 @@
-import { Router, type Request } from 'express'
+import { Router } from 'express'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { comparisonPaths } from '../../../shared/demos/comparison'
 import { isHandshake } from '../../handshake'
 import { HttpError } from '../../httpError'
+import { sameOrigin } from '../../sameOrigin'
 import type { Streams } from '../../sse/streams'
 import type { Run } from './run'
 import type { Runs } from './runs'
@@ -17,27 +18,17 @@ const GOODBYE = 1_000
 export function webSocket(runs: Runs, streams: Streams, heartbeat: number): Router {
   // The page has nothing to say.
   const server = new WebSocketServer({ noServer: true, maxPayload: 1_024, perMessageDeflate: false })
-  return Router().get(comparisonPaths.webSocket, (req, res) => {
+  // Neither the same-origin policy nor CORS keeps another site's page from opening a WebSocket with the reader's cookies.
+  return Router().get(comparisonPaths.webSocket, sameOrigin, (req, res) => {
     const run = runs.of(req)
     if (!isHandshake(req))
       throw new HttpError(426, 'upgrade', 'There is a WebSocket here: connect with ws: or wss:.', {
         Upgrade: 'websocket',
       })
-    refuseOtherOrigins(req)
     streams.admit(req, res)
     run.serve('webSocket', req, res)
     server.handleUpgrade(req, req.socket, Buffer.alloc(0), (socket) => serve(socket, run, heartbeat))
   })
-}
-
-/**
- * Neither the same-origin policy nor CORS keeps another site's page from opening a WebSocket with the reader's cookies. The server
- * has to look at who asks; browsers say it and let no page change it.
- */
-function refuseOtherOrigins({ headers: { origin, host } }: Request): void {
-  if (origin === undefined) return
-  if (!URL.canParse(origin) || new URL(origin).host !== host?.toLowerCase())
-    throw new HttpError(403, 'cross-site', 'Only pages of this server and programs may connect here.')
 }
 
 function serve(socket: WebSocket, run: Run, heartbeat: number): void {

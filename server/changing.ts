@@ -1,0 +1,120 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import express, { Router, type RequestHandler } from 'express'
+import { rateLimit } from 'express-rate-limit'
+import { hasBody, hostName } from './guards'
+import { HttpError } from './httpError'
+import { isLoopback } from './loopback'
+import { sameOrigin } from './sameOrigin'
+import type { Settings } from './settings'
+import { clientKey } from './sse/clientKey'
+
+/** Stands before every route that changes something: decides who may, how often, and reads the body. */
+export function changing({
+  pushToken,
+  pushesPerMinute,
+  maxEventBytes,
+}: Pick<Settings, 'pushToken' | 'pushesPerMinute' | 'maxEventBytes'>): Router {
+  // What can be six characters in JSON, `\u0000`, is one byte of content.
+  const limit = 6 * maxEventBytes + 1_024
+  const rate = perMinute(pushesPerMinute)
+  const who = pushToken === null ? [thisMachine, rate] : [rate, bearer(pushToken)]
+  return Router()
+    .use(pushToken === null ? methods('GET', 'POST') : methods('POST'))
+    .use(wanted, sameOrigin, ...who, formOrJson)
+    .use(express.urlencoded({ extended: false, limit }), express.json({ limit }))
+}
+
+/** Without a token GET changes something too, so that people can try it in the address bar. A HEAD never does. */
+function methods(...allowed: string[]): RequestHandler {
+  const message = `Use ${allowed.join(' or ')}.`
+  return (req, _res, next) => {
+    if (!allowed.includes(req.method)) throw new HttpError(405, 'method', message, { Allow: allowed.join(', ') })
+    next()
+  }
+}
+
+/** Refuses what a browser asks for ahead: an address bar prerenders what was typed before, and nobody has pressed Enter yet. */
+const wanted: RequestHandler = (req, _res, next) => {
+  const purposes = ['Sec-Purpose', 'Purpose', 'X-Purpose', 'X-Moz'].map((name) => req.get(name) ?? '')
+  if (purposes.some((purpose) => /prefetch|prerender|preview/i.test(purpose)))
+    throw new HttpError(403, 'prefetch', 'This changes something: it is not done ahead.')
+  next()
+}
+
+const FORWARDED = /^(forwarded|via|x-real-ip|x-forwarded-.*)$/
+
+/**
+ * Refuses what may come from another machine. The server listens on loopback, so that takes a proxy on this machine: most keep the
+ * `Host`, name the client, or speak HTTP/1.0, as nginx does unless told otherwise. One that does none of it cannot be noticed.
+ */
+const thisMachine: RequestHandler = (req, _res, next) => {
+  const proxied = req.httpVersion === '1.0' || Object.keys(req.headers).some((name) => FORWARDED.test(name))
+  if (proxied || !isLoopback(hostName(req.headers.host ?? '')))
+    throw new HttpError(
+      403,
+      'not-local',
+      'Changes are accepted only from the machine that the server runs on.',
+      {},
+      {
+        setting: 'SSE_PUSH_TOKEN',
+        text: 'is not set, so a change that came through a proxy or under another name was refused. Set it to allow them.',
+      },
+    )
+  next()
+}
+
+/** At most so many requests a minute from one client. */
+function perMinute(limit: number): RequestHandler {
+  const limiter = rateLimit({
+    windowMs: 60_000,
+    limit,
+    standardHeaders: 'draft-8',
+    legacyHeaders: false,
+    keyGenerator: (req) => clientKey(req),
+    // They print advice with a stack. What a proxy needs is in docs/deploy.md.
+    validate: false,
+    handler: (_req, res, next) => {
+      const retryAfter = String(res.getHeader('Retry-After') ?? 60)
+      const message = `More than ${limit} requests a minute from your address: wait ${retryAfter} s.`
+      next(
+        new HttpError(
+          429,
+          'rate',
+          message,
+          { 'Retry-After': retryAfter },
+          {
+            setting: 'PUSHES_PER_MINUTE',
+            text: `${limit} is less than a client sends.`,
+          },
+        ),
+      )
+    },
+  })
+  // A client that has left by now has no address, and there is nobody to answer.
+  return (req, res, next) => (req.ip === undefined ? res.destroy() : limiter(req, res, next))
+}
+
+/** Asks for the token as `Authorization: Bearer …`. */
+function bearer(token: string): RequestHandler {
+  const expected = digest(token)
+  return (req, _res, next) => {
+    const [, given] = /^Bearer +(\S+) *$/i.exec(req.get('Authorization') ?? '') ?? []
+    // Digests are of one length, and are compared in a time that says nothing about how much of them is right.
+    if (given === undefined || !timingSafeEqual(digest(given), expected))
+      throw new HttpError(401, 'token', 'Send the push token as Authorization: Bearer <token>.', {
+        'WWW-Authenticate': 'Bearer',
+      })
+    next()
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+/** Refuses a body that is neither a form nor JSON: nobody would read it. */
+const formOrJson: RequestHandler = (req, _res, next) => {
+  if (hasBody(req) && !req.is(['urlencoded', 'json']))
+    throw new HttpError(415, 'body', 'Send the body as application/x-www-form-urlencoded or as application/json.')
+  next()
+}

@@ -1,0 +1,75 @@
+import type { ErrorRequestHandler, Response } from 'express'
+import { HttpError, type Hint } from './httpError'
+import { OperatorHints } from './operatorHints'
+import { SseEmitterError } from './sse/emitter'
+import { EventLogError } from './sse/eventLog'
+import { CapacityError } from './sse/streams'
+
+/** Answers every error as JSON, with nothing of the server's inside in it. What the operator can do goes to the log. */
+export function errors(): ErrorRequestHandler {
+  const hints = new OperatorHints()
+  return (error: unknown, _req, res, next) => {
+    if (res.headersSent) {
+      console.error(error)
+      next(error)
+      return
+    }
+    const known = toHttpError(error)
+    if (known === null) console.error(error)
+    if (known?.hint) hints.say(known.hint)
+    sendError(res, known ?? new HttpError(500, 'internal', 'The server failed to answer. The reason is in its log.'))
+  }
+}
+
+export function sendError(res: Response, { status, code, message, headers }: HttpError): void {
+  // What was set for another answer, as by a file that was not to be sent after all, is not of this one.
+  for (const name of ['ETag', 'Last-Modified']) res.removeHeader(name)
+  res.status(status).set(headers).type('json').json({ error: { code, message } })
+}
+
+function toHttpError(error: unknown): HttpError | null {
+  if (error instanceof HttpError) return error
+  if (error instanceof CapacityError) return busy(error.kind, error.message, error.retryAfter)
+  if (error instanceof EventLogError) {
+    if (error.kind === 'oversized') return new HttpError(413, 'content', error.message)
+    return busy(error.kind, error.message, error.retryAfter ?? 5)
+  }
+  if (error instanceof SseEmitterError && error.kind === 'pipelined')
+    return new HttpError(400, error.kind, error.message, { Connection: 'close' })
+  if (!isClientError(error)) return null
+  if (error.limit !== undefined)
+    return new HttpError(
+      413,
+      'body',
+      `The body has more than ${error.limit} bytes: send less.`,
+      {},
+      {
+        setting: 'MAX_EVENT_BYTES',
+        text: 'a body was refused that no content of this size needs.',
+      },
+    )
+  return new HttpError(error.status, 'request', `The request cannot be read: ${error.message}.`)
+}
+
+/** What the operator can do where the server has no room, by what there is no room for. */
+const HINTS: Record<string, Hint> = {
+  total: {
+    setting: 'MAX_STREAMS',
+    text: 'or nine tenths of the open files that `ulimit -n` allows are reached: new streams are refused.',
+  },
+  address: {
+    setting: 'MAX_STREAMS_PER_ADDRESS',
+    text: 'is reached by one client. If all clients come through a proxy, set TRUST_PROXY.',
+  },
+  channels: { setting: 'MAX_CHANNELS', text: 'is reached: new channels are refused.' },
+  bytes: { setting: 'MAX_LOG_BYTES', text: 'is reached: events are refused.' },
+}
+
+function busy(kind: string, message: string, retryAfter: number): HttpError {
+  return new HttpError(503, `capacity-${kind}`, message, { 'Retry-After': String(retryAfter) }, HINTS[kind] ?? null)
+}
+
+/** What Express and its body parsers throw for a request that they cannot read. */
+function isClientError(error: unknown): error is Error & { status: number; limit?: number } {
+  return error instanceof Error && 'status' in error && Number(error.status) >= 400 && Number(error.status) < 500
+}

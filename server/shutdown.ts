@@ -1,0 +1,30 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { HttpServer } from './httpServer'
+import type { Page } from './page'
+import type { Streams } from './sse/streams'
+
+/** Milliseconds that a connection may take to end after the last stream was told to. */
+const GRACE = 3_000
+
+/** Ends the server: nobody new gets in, every stream is ended in its turn, and nothing is cut off that ends by itself. */
+export async function shutDown(
+  { server, connections }: HttpServer,
+  streams: Streams,
+  page: Page,
+  /** Milliseconds over which the streams are ended. */
+  window: number,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  const streamsEnded = streams.end(window)
+  connections.closeUnused()
+  // A live page has connections of its own.
+  const pageClosed = page.close()
+  // A connection whose stream has ended would wait for its client's next request.
+  const idle = setInterval(() => server.closeIdleConnections(), 100)
+
+  await streamsEnded
+  await Promise.race([closed, sleep(GRACE)])
+  server.closeAllConnections()
+  await Promise.all([closed, pageClosed])
+  clearInterval(idle)
+}

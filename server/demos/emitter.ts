@@ -11,7 +11,7 @@ import { closeEvent } from '../sse/encode'
 import { SseEmitterError } from '../sse/emitter'
 import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
-import { cursorOf, reached, timestamp } from './schedule'
+import { scheduleOf, timestamp } from './schedule'
 
 export interface EmitterOptions {
   /** Milliseconds between two events. @default 1_000 */
@@ -46,8 +46,8 @@ export function emitterDemo(
     const fail = integerParam(req, 'fail', COUNT, 0, COUNT)
     const hang = integerParam(req, 'hang', COUNT, 0, COUNT)
     const name = runName(req)
-    const { run, after } = cursorOf(req, CLOSING)
-    if (after === CLOSING) {
+    const schedule = scheduleOf(req, CLOSING, interval)
+    if (schedule.after === CLOSING) {
       res.status(204).end()
       return
     }
@@ -55,9 +55,9 @@ export function emitterDemo(
     const say = (callback: EmitterCallback['callback'], detail = ''): void =>
       log({ run: name, callback, detail, time: Date.now() })
     const goodbye = (): void => {
-      emitter.send({ ...closeEvent, id: `${run}:${CLOSING}` })
+      emitter.send({ ...closeEvent, id: schedule.id(CLOSING) })
     }
-    const emitter = streams.open(req, res, { timeout: Math.max(1, run + timeout - Date.now()) })
+    const emitter = streams.open(req, res, { timeout: Math.max(1, Math.ceil(timeout - schedule.elapsed)) })
     say('opened')
     emitter.onTimeout(() => {
       say('onTimeout')
@@ -72,14 +72,13 @@ export function emitterDemo(
     })
     emitter.onCompletion(() => say('onCompletion'))
 
-    for (let n = after + 1; n <= COUNT; n++) {
-      const due = run + (n - 1) * interval
-      if (!(await reached(due, emitter.signal)) || n > hang) return
+    for (let n = schedule.after + 1; n <= COUNT; n++) {
+      if (!(await schedule.reached(n, emitter.signal)) || n > hang) return
       if (n > fail) {
         emitter.completeWithError(new Error('This is what ?fail= asked for.'))
         return
       }
-      emitter.send({ id: `${run}:${n}`, data: `[${timestamp(due)}] Data #${n - 1}` })
+      emitter.send({ id: schedule.id(n), data: `[${timestamp(schedule.time(n))}] Data #${n - 1}` })
     }
     goodbye()
     emitter.complete()

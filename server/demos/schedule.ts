@@ -1,37 +1,65 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Request } from 'express'
 
-/** The last event that a client got of a run: a stream whose `n`th event is due a fixed time after the run began. */
-export interface Cursor {
-  /** When the run began: milliseconds since the epoch. */
-  run: number
-  /** 0 before the first event. */
-  after: number
+/**
+ * A run: a stream whose `n`th event is due a fixed time after the run began, seen by one client that goes on in it.
+ *
+ * The id of an event, `<run>:<n>`, is all there is to know, so any server resumes a run with nothing stored.
+ */
+export class Schedule {
+  /** When the run began, in milliseconds since the epoch. */
+  readonly run: number
+  /** The number of the last event that the client has; 0 before the first. */
+  readonly after: number
+  readonly #interval: number
+  /** When the run began, on a clock that nobody sets. */
+  readonly #began: number
+
+  constructor({ run, after }: { run: number; after: number }, interval: number) {
+    this.run = run
+    this.after = after
+    this.#interval = interval
+    // A client that has events which the clock says are yet to come got them before the clock was set back: the next is due in its turn.
+    this.#began = performance.now() - Math.max(Date.now() - run, (after - 1) * interval)
+  }
+
+  /** Milliseconds since the run began. */
+  get elapsed(): number {
+    return performance.now() - this.#began
+  }
+
+  id(n: number): string {
+    return `${this.run}:${n}`
+  }
+
+  /** When the `n`th event is due, in milliseconds since the epoch. */
+  time(n: number): number {
+    return this.run + (n - 1) * this.#interval
+  }
+
+  /** Resolves to true when the `n`th event is due, or to false as soon as the signal aborts. */
+  async reached(n: number, signal: AbortSignal): Promise<boolean> {
+    const wait = (n - 1) * this.#interval - this.elapsed
+    if (wait > 0) await sleep(wait, undefined, { signal }).catch(() => undefined)
+    return !signal.aborted
+  }
 }
 
+/** By how much a clock may be set back: half a day, as when it had a wrong time zone. What began later than that is no run. */
+const MAX_SET_BACK = 12 * 3_600_000
+
 /**
- * Where a client goes on, from the id it sends: `<run>:<n>`. That is all there is to know about such a stream, so that any
- * server resumes it with nothing stored. A new run begins where the client does not say, or says what no run could have been.
+ * The run in which a client goes on, by the id it sends. A new one begins where it does not say, or says what no id can be.
  *
  * @param closing The number of the last event.
  */
-export function cursorOf(req: Request, closing: number): Cursor {
-  const fresh = { run: Date.now(), after: 0 }
+export function scheduleOf(req: Request, closing: number, interval: number): Schedule {
   // Not `lastEventId`, which refuses one that is repeated: whatever is no id begins anew here.
   const id = req.get('Last-Event-ID') ?? req.query['lastEventId']
-  if (typeof id !== 'string') return fresh
-  const [, start, n] = /^([1-9]\d{12}):([1-9]\d{0,8})$/.exec(id) ?? []
-  const run = Number(start)
-  const after = Number(n)
-  // A run that began later than now, by more than a clock may be set back, would wait for its time to come.
-  return after <= closing && run <= fresh.run + 5_000 ? { run, after } : fresh
-}
-
-/** Resolves to true at `time`, or to false as soon as the signal aborts. */
-export async function reached(time: number, signal: AbortSignal): Promise<boolean> {
-  const wait = time - Date.now()
-  if (wait > 0) await sleep(wait, undefined, { signal }).catch(() => undefined)
-  return !signal.aborted
+  const [, run, n] = /^([1-9]\d{12}):([1-9]\d{0,8})$/.exec(typeof id === 'string' ? id : '') ?? []
+  const sent = { run: Number(run), after: Number(n) }
+  const isOurs = sent.after <= closing && sent.run <= Date.now() + MAX_SET_BACK
+  return new Schedule(isOurs ? sent : { run: Date.now(), after: 0 }, interval)
 }
 
 const formatter = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'medium' })

@@ -1,5 +1,5 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createApp } from '../app'
 import { Hub } from '../sse/hub'
 import { MemoryEventLog } from '../sse/memoryEventLog'
@@ -245,5 +245,39 @@ describe('a client that comes back', () => {
     const { ask } = await start()
     const ahead = Date.now() + 3_000
     expect(eventsOf(await (await ask('', { 'Last-Event-ID': `${ahead}:4` })).text())).toEqual([goodbye(ahead, 5)])
+  })
+})
+
+describe('a clock that is set', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  const setClock = (time: number): void => {
+    vi.useFakeTimers({ toFake: ['Date'], now: time })
+  }
+
+  it.each([
+    ['back', -60 * MINUTE],
+    ['ahead', 60 * MINUTE],
+  ])('%s by an hour changes nothing for a stream that is open: it goes on in its rhythm', async (_how, change) => {
+    const { port } = await start({ count: 4, interval: 50 })
+    const client = new Client(port, request('GET', '/sse'))
+    const run = Number(/id: (\d+):1\n/.exec(await client.until(/id: \d+:1\n/))?.[1])
+    setClock(Date.now() + change)
+    const began = performance.now()
+    await client.until(/event: close/)
+    // The fourth was due 150 ms after the first, which may have come some milliseconds before.
+    expect(performance.now() - began).toBeGreaterThan(75)
+    const ids = [...client.received.matchAll(/^id: (.*)$/gm)].map(([, id]) => id)
+    expect(ids).toEqual([1, 2, 3, 4, 5].map((n) => `${run}:${n}`))
+  })
+
+  it('back by an hour does not keep a client that comes back waiting for it, nor give it an event twice', async () => {
+    const { ask } = await start({ count: 4, interval: 5 })
+    const run = Date.now()
+    setClock(run - 60 * MINUTE)
+    const events = eventsOf(await (await ask('', { 'Last-Event-ID': `${run}:2` })).text())
+    expect(events.map(({ id }) => id)).toEqual([3, 4, 5].map((n) => `${run}:${n}`))
   })
 })

@@ -2,7 +2,7 @@ import { Router } from 'express'
 import { timestampsPath } from '../../shared/demos/timestamps'
 import { closeEvent } from '../sse/encode'
 import type { Streams } from '../sse/streams'
-import { cursorOf, reached, timestamp } from './schedule'
+import { scheduleOf, timestamp } from './schedule'
 
 export interface TimestampsOptions {
   /** Timestamps in a run. @default 30 */
@@ -16,20 +16,19 @@ export function timestamps(streams: Streams, { count = 30, interval = 1_000 }: T
   const closing = count + 1
 
   return Router().get(timestampsPath, async (req, res) => {
-    const { run, after } = cursorOf(req, closing)
+    const schedule = scheduleOf(req, closing, interval)
     // 204 is the standard's way to stop a client that reconnects: it ends even one that ignores `close`.
-    if (after === closing) {
+    if (schedule.after === closing) {
       res.status(204).end()
       return
     }
 
     const emitter = streams.open(req, res)
-    for (let n = after + 1; n <= count; n++) {
-      const due = run + (n - 1) * interval
-      if (!(await reached(due, emitter.signal))) return
-      emitter.send({ id: `${run}:${n}`, data: timestamp(due) })
+    for (let n = schedule.after + 1; n <= count; n++) {
+      if (!(await schedule.reached(n, emitter.signal))) return
+      emitter.send({ id: schedule.id(n), data: timestamp(schedule.time(n)) })
     }
-    emitter.send({ ...closeEvent, id: `${run}:${closing}` })
+    emitter.send({ ...closeEvent, id: schedule.id(closing) })
     emitter.complete()
   })
 }

@@ -2,7 +2,7 @@ import { Router } from 'express'
 import { wirePath } from '../../shared/demos/wire'
 import { closeEvent, type SseEvent } from '../sse/encode'
 import type { Streams } from '../sse/streams'
-import { cursorOf, reached } from './schedule'
+import { scheduleOf } from './schedule'
 
 export interface WireOptions {
   /** Milliseconds between two blocks. @default 1_500 */
@@ -25,18 +25,17 @@ export function wire(streams: Streams, { interval = 1_500 }: WireOptions = {}): 
   const closing = BLOCKS.length + 1
 
   return Router().get(wirePath, async (req, res) => {
-    const { run, after } = cursorOf(req, closing)
-    if (after === closing) {
+    const schedule = scheduleOf(req, closing, interval)
+    if (schedule.after === closing) {
       res.status(204).end()
       return
     }
     const emitter = streams.open(req, res)
-    for (const [index, block] of [...BLOCKS.entries()].slice(after)) {
-      if (!(await reached(run + index * interval, emitter.signal))) return
-      emitter.send(block.data === undefined ? block : { ...block, id: `${run}:${index + 1}` })
+    for (let n = schedule.after + 1; n <= closing; n++) {
+      if (!(await schedule.reached(n, emitter.signal))) return
+      const block = BLOCKS[n - 1] ?? closeEvent
+      emitter.send(block.data === undefined ? block : { ...block, id: schedule.id(n) })
     }
-    if (!(await reached(run + BLOCKS.length * interval, emitter.signal))) return
-    emitter.send({ ...closeEvent, id: `${run}:${closing}` })
     emitter.complete()
   })
 }

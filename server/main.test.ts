@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocket } from 'ws'
+import { byHandPaths } from '../shared/demos/byHand'
 import { comparisonPaths } from '../shared/demos/comparison'
 import { Client, request } from './testing'
 import { startProcess } from './testingProcess'
@@ -100,6 +101,37 @@ describe('the server', () => {
     expect(printed.stderr).toBe('')
   })
 
+  it('ends a stream by hand as all others, and says goodbye', async () => {
+    const { listening, signal, exit, printed } = startProcess()
+    const client = new Client(await listening(), request('GET', `${byHandPaths.subscribe}?id=a`))
+    await client.until(/订阅成功/)
+
+    signal('SIGTERM')
+    expect(await client.toEnd()).toMatch(/订阅成功\n\r\n5\r\nover\n\r\n0\r\n\r\n$/)
+    expect(await exit).toBe(0)
+    expect(printed.stderr).toBe('')
+  })
+
+  it('takes its time for the streams, as SHUTDOWN_MS says, and is not ready meanwhile', async () => {
+    const { listening, signal, exit } = startProcess({ SHUTDOWN_MS: '1000' })
+    const port = await listening()
+    const streams = [1, 2, 3, 4].map(() => new Client(port, request('GET', '/sse')))
+    for (const stream of streams) await stream.until(/data: /)
+    const onItsWay = new Client(port, 'GET /readyz HTTP/1.1\r\nHost:')
+    await once(onItsWay.socket, 'connect')
+    const order: number[] = []
+    const ends = streams.map((stream, n) => stream.toEnd().then(() => order.push(n)))
+
+    signal('SIGTERM')
+    await ends[0]
+    onItsWay.socket.write(' localhost\r\n\r\n')
+    expect(await onItsWay.until(/}}$/)).toMatch(/^HTTP\/1\.1 503 [^]*"capacity-shutdown"/)
+    expect(order).not.toHaveLength(4)
+    await Promise.all(ends)
+    expect(order).toEqual([0, 1, 2, 3])
+    expect(await exit).toBe(0)
+  })
+
   it('ends at once at the second signal, whatever still holds it', async () => {
     const { listening, signal, exit } = startProcess()
     const port = await listening()
@@ -114,3 +146,29 @@ describe('the server', () => {
     expect(await exit).toBe('SIGTERM')
   })
 })
+
+describe.each([
+  ['npm start', ['npm', 'start']],
+  ['npm run serve', ['npm', 'run', 'serve']],
+] as const)('the server that %s started', (name, command) => {
+  it('ends at a signal to npm as at its own: with a hint to its streams, and leaving its port', async () => {
+    if (name === 'npm run serve') await buildServer()
+    const { listening, signal, exit } = startProcess({}, command)
+    const port = await listening()
+    const client = new Client(port, request('GET', '/sse'))
+    await client.until(/data: /)
+
+    signal('SIGTERM')
+    expect(await client.toEnd()).toMatch(/\nretry: ([234]\d\d\d|5000)\n\n\r\n0\r\n\r\n$/)
+    expect(await exit).toBe(0)
+    const again = createServer().listen(port, '127.0.0.1')
+    onTestFinished(() => void again.close())
+    await once(again, 'listening')
+  })
+})
+
+/** What `npm run serve` starts, beside the page that `npm start` has compiled. */
+async function buildServer(): Promise<void> {
+  const { build } = await import('vite')
+  await build({ logLevel: 'error', build: { ssr: '../server/main.ts' } })
+}

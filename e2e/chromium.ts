@@ -1,7 +1,8 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { chromium } from '@playwright/test'
+import { installPackage } from '../server/testingPackage'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
@@ -30,15 +31,6 @@ export function provideChromium(): string | null {
   spawnSync('npx', args, { stdio: 'inherit', timeout: 240_000, shell: process.platform === 'win32' })
   if (findChromium() !== null) return findChromium()
 
-  if (isRoot && existsSync('/etc/debian_version')) {
-    console.log('Playwright has none for this machine: installing the chromium package with apt-get.')
-    const options = { stdio: 'inherit', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const
-    try {
-      execFileSync('apt-get', ['update', '-qq'], options)
-      execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], options)
-    } catch (error) {
-      console.error(String(error))
-    }
-  }
+  installPackage('chromium')
   return findChromium()
 }

@@ -9,7 +9,8 @@ import { startProcess } from './testingProcess'
 
 vi.setConfig({ testTimeout: 60_000 })
 
-const start = (maxConnections: number): Promise<TestApp> => startApp({ http: { maxConnections } })
+const start = (maxConnections: number): Promise<TestApp> =>
+  startApp({ http: { maxConnections, requestTimeout: 600_000, keepAliveTimeout: 600_000 } })
 
 /** A connection that says so much, and nothing more. */
 async function connect({ server, port }: TestApp, text = ''): Promise<Client> {

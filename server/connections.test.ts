@@ -21,6 +21,7 @@ async function connect({ server, port }: TestApp, text = ''): Promise<Client> {
 }
 
 const healthz = request('GET', '/healthz')
+const FORM = { 'Content-Type': 'application/x-www-form-urlencoded', 'Content-Length': '10' }
 
 describe('one connection more than there may be', () => {
   it('ends the one that has been silent longest, and is answered', async () => {
@@ -36,7 +37,7 @@ describe('one connection more than there may be', () => {
 
   it.each([
     ['half a head', 'GET / HTTP/1.1\r\nHost:'],
-    ['half a body', `${request('POST', channelPaths.push, { 'Content-Length': '10' })}half`],
+    ['half a body', `${request('POST', channelPaths.push, FORM)}half`],
     ['one request, and waits before the next', healthz],
   ])('ends one that has sent %s', async (_what, text) => {
     const app = await start(2)

@@ -8,7 +8,7 @@ import { sameOrigin } from './sameOrigin'
 import type { Settings } from './settings'
 import { clientKey } from './sse/clientKey'
 
-/** Stands before every route that changes something: decides who may, how often, and reads the body. */
+/** Middleware for every state-changing route: decides who may use it and how often, then parses the body. */
 export function changing({
   pushToken,
   pushesPerMinute,
@@ -20,11 +20,11 @@ export function changing({
   const who = pushToken === null ? [thisMachine, rate] : [rate, bearer(pushToken)]
   return Router()
     .use(pushToken === null ? methods('GET', 'POST') : methods('POST'))
-    .use(wanted, sameOrigin, ...who, formOrJson)
+    .use(notAhead, sameOrigin, ...who, formOrJson)
     .use(express.urlencoded({ extended: false, limit }), express.json({ limit }))
 }
 
-/** Without a token GET changes something too, so that people can try it in the address bar. A HEAD never does. */
+/** Without a token, GET changes state too, so that people can try it in the address bar. HEAD never does. */
 function methods(...allowed: string[]): RequestHandler {
   const message = `Use ${allowed.join(' or ')}.`
   return (req, _res, next) => {
@@ -33,19 +33,20 @@ function methods(...allowed: string[]): RequestHandler {
   }
 }
 
-/** Refuses what a browser asks for ahead: an address bar prerenders what was typed before, and nobody has pressed Enter yet. */
-const wanted: RequestHandler = (req, _res, next) => {
+/** Refuses prefetch and prerender: an address bar loads what was typed before while nobody has pressed Enter yet. */
+const notAhead: RequestHandler = (req, _res, next) => {
   const purposes = ['Sec-Purpose', 'Purpose', 'X-Purpose', 'X-Moz'].map((name) => req.get(name) ?? '')
   if (purposes.some((purpose) => /prefetch|prerender|preview/i.test(purpose)))
-    throw new HttpError(403, 'prefetch', 'This changes something: it is not done ahead.')
+    throw new HttpError(403, 'prefetch', 'State-changing requests are not executed for prefetch or prerender.')
   next()
 }
 
 const FORWARDED = /^(forwarded|via|x-real-ip|x-forwarded-.*)$/
 
 /**
- * Refuses what may come from another machine. The server listens on loopback, so that takes a proxy on this machine: most keep the
- * `Host`, name the client, or speak HTTP/1.0, as nginx does unless told otherwise. One that does none of it cannot be noticed.
+ * Refuses requests that may come from another machine. The server listens on loopback, so they come through a local proxy. Most of
+ * these keep the `Host`, name the client in a header, or speak HTTP/1.0 as nginx does by default. A proxy that does none of this
+ * cannot be detected.
  */
 const thisMachine: RequestHandler = (req, _res, next) => {
   const proxied = req.httpVersion === '1.0' || Object.keys(req.headers).some((name) => FORWARDED.test(name))
@@ -71,7 +72,7 @@ function perMinute(limit: number): RequestHandler {
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     keyGenerator: (req) => clientKey(req),
-    // They print advice with a stack. What a proxy needs is in docs/deploy.md.
+    // Its own checks print advice with a stack trace; docs/deploy.md says what a proxy needs.
     validate: false,
     handler: (_req, res, next) => {
       const retryAfter = String(res.getHeader('Retry-After') ?? 60)
@@ -84,13 +85,13 @@ function perMinute(limit: number): RequestHandler {
           { 'Retry-After': retryAfter },
           {
             setting: 'PUSHES_PER_MINUTE',
-            text: `${limit} is less than a client sends.`,
+            text: `a client sent more than ${limit}. If all clients come through a proxy, set TRUST_PROXY.`,
           },
         ),
       )
     },
   })
-  // A client that has left by now has no address, and there is nobody to answer.
+  // A client that has already left has no address, and nobody is there to answer.
   return (req, res, next) => (req.ip === undefined ? res.destroy() : limiter(req, res, next))
 }
 

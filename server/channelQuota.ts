@@ -12,8 +12,8 @@ export interface ChannelQuotaOptions {
 }
 
 /**
- * Limits to how many different channels one client may push: each is kept for a while, and there is room for a certain number, which
- * one client shall not use up for all others. Subscribing makes no channel.
+ * Limits how many different channels one client may push to, so that it cannot use up the room that all clients share. A channel
+ * counts for as long as it is kept. Subscribing creates no channel.
  */
 export function channelQuota({ perClient, maxAge }: ChannelQuotaOptions): RequestHandler {
   /** The channels of each client, and when it last pushed to them. The one that was used longest ago comes first, in both maps. */

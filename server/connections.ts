@@ -2,10 +2,10 @@ import type { Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 /**
- * The connections of a server, and the answers that each is to carry.
+ * The connections of a server, and the responses that are pending on each.
  *
- * There may be so many at once. One more, and the connection goes that has been waiting longest for its client to send a request:
- * a client that connects and says nothing takes nobody's place for long. One that carries a stream is never ended to make room.
+ * When there are more than `max`, the one that has waited longest for a complete request is closed: a client that connects and stays
+ * silent does not keep others out. A connection that carries a stream is never closed to make room.
  */
 export class Connections {
   /** In the order in which they began to wait. Null for one that has become a WebSocket. */
@@ -28,12 +28,12 @@ export class Connections {
     return this.#answers.size
   }
 
-  /** Whether an answer has begun and not ended on this connection: another one would become a part of it. */
+  /** Whether a response has begun and not ended on this connection: another one would become a part of it. */
   isAnswering(socket: Duplex): boolean {
     return [...(this.#answers.get(socket) ?? [])].some(({ headersSent }) => headersSent)
   }
 
-  /** Closes those that wait for a first request. Node closes those that wait for another, and does not count these as idle. */
+  /** Closes those that have never sent anything, which Node does not count as idle: browsers open them ahead of a request. */
   closeUnused(): void {
     for (const [socket, answers] of this.#answers) if (answers && !hasRead(socket)) socket.destroy()
   }
@@ -45,7 +45,7 @@ export class Connections {
     this.#answers.set(socket, answers)
   }
 
-  /** The newest waits too, so there is always one. */
+  /** There is always one: the newest waits, too. */
   #makeRoom(): void {
     for (const [socket, answers] of this.#answers) {
       if (!answers || ![...answers].every(isIncomplete)) continue
@@ -56,7 +56,7 @@ export class Connections {
   }
 }
 
-/** Whether the request has not come to its end, and nothing has been answered yet. */
+/** Whether the request has not arrived completely, and has not been answered yet. */
 function isIncomplete({ req, headersSent }: ServerResponse): boolean {
   return !req.complete && !headersSent
 }

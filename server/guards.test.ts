@@ -549,7 +549,7 @@ describe('a Host', () => {
       expect(errorOf(await app.ask('GET', path, { Host: host })), path).toEqual({
         status: 421,
         code: 'host',
-        message: 'No site of this name is served here.',
+        message: 'This server does not serve that host name.',
       })
     const push = await app.ask('POST', `${channelPaths.push}?id=a&content=x`, { Host: host })
     expect(push.status).toBe(421)

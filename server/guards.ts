@@ -17,18 +17,18 @@ export function servedHosts(names: readonly string[]): RequestHandler {
       throw new HttpError(
         421,
         'host',
-        'No site of this name is served here.',
+        'This server does not serve that host name.',
         {},
         {
           setting: 'ALLOWED_HOSTS',
-          text: `refused a request for ${JSON.stringify(host.slice(0, 100))}. If that is a name of this server, add it.`,
+          text: `refused a request for ${JSON.stringify(host.slice(0, 100))}. If this server should answer to that name, add it.`,
         },
       )
     next()
   }
 }
 
-/** What a `Host` header names, in lower case, without port and brackets; empty if it is none. */
+/** The name or address in a `Host` header, in lower case, without port and brackets; empty if it is malformed. */
 export function hostName(host: string): string {
   const [, address = '', name = ''] = /^(?:\[(.*)\]|([^:]*))(?::\d*)?$/.exec(host.toLowerCase()) ?? []
   return isIPv6(address) ? address : name

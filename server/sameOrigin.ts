@@ -4,8 +4,8 @@ import { HttpError } from './httpError'
 /**
  * Refuses what another site's page makes a browser send, also a page of the same machine on another port, which is `same-site`.
  *
- * Browsers send `Sec-Fetch-Site` to addresses that they trust: those with TLS, and those of this machine. To all others they send
- * `Origin` alone. Neither can be changed by a page, and a request without both is no page's.
+ * Browsers send `Sec-Fetch-Site` to trustworthy origins only: those with TLS, and loopback. To all others they send `Origin` alone.
+ * A page can change neither, and a request with neither does not come from a page.
  */
 export const sameOrigin: RequestHandler = (req, _res, next) => {
   const site = req.get('Sec-Fetch-Site')
@@ -16,7 +16,7 @@ export const sameOrigin: RequestHandler = (req, _res, next) => {
   next()
 }
 
-/** The scheme is not compared: TLS may end at a proxy in front. A page without an origin sends `null`. */
+/** Compares hosts only, since TLS may end at a proxy in front. A page with an opaque origin sends `null`. */
 function isOwnOrigin(origin: string | undefined, host: string | undefined): boolean {
   if (origin === undefined) return true
   return URL.canParse(origin) && new URL(origin).host === host?.toLowerCase()

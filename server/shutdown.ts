@@ -3,10 +3,10 @@ import type { HttpServer } from './httpServer'
 import type { Page } from './page'
 import type { Streams } from './sse/streams'
 
-/** Milliseconds that a connection may take to end after the last stream was told to. */
+/** Milliseconds that connections may take to close after the last stream was ended. */
 const GRACE = 3_000
 
-/** Ends the server: nobody new gets in, every stream is ended in its turn, and nothing is cut off that ends by itself. */
+/** Ends the server: stops accepting, ends every stream in its turn, and cuts off only what has not ended by then. */
 export async function shutDown(
   { server, connections }: HttpServer,
   streams: Streams,

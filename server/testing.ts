@@ -49,6 +49,7 @@ export class Client {
         done(() => reject(new Error(`It ended without ${String(expected)}:\n${this.received}`)))
       socket.on('data', look).on('end', missed).on('close', missed)
       look()
+      if (socket.readableEnded || socket.closed) missed()
     })
     return this.received
   }

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Request } from 'express'
 
 /**
- * A run: a stream whose `n`th event is due a fixed time after the run began, seen by one client that goes on in it.
+ * The times of a run: a stream whose `n`th event is due a fixed time after the run began.
  *
- * The id of an event, `<run>:<n>`, is all there is to know, so any server resumes a run with nothing stored.
+ * The id of an event, `<run>:<n>`, holds all the state there is, so any server resumes a run with nothing stored.
  */
 export class Schedule {
   /** When the run began, in milliseconds since the epoch. */
@@ -12,14 +12,14 @@ export class Schedule {
   /** The number of the last event that the client has; 0 before the first. */
   readonly after: number
   readonly #interval: number
-  /** When the run began, on a clock that nobody sets. */
+  /** When the run began, on the monotonic clock. */
   readonly #began: number
 
   constructor({ run, after }: { run: number; after: number }, interval: number) {
     this.run = run
     this.after = after
     this.#interval = interval
-    // A client that has events which the clock says are yet to come got them before the clock was set back: the next is due in its turn.
+    // A client may have events that are still to come by the clock, because it was set back: the next is due one interval from now.
     this.#began = performance.now() - Math.max(Date.now() - run, (after - 1) * interval)
   }
 
@@ -45,11 +45,11 @@ export class Schedule {
   }
 }
 
-/** By how much a clock may be set back: half a day, as when it had a wrong time zone. What began later than that is no run. */
+/** How far a clock may be set back: half a day, as after a wrong time zone. An id that lies further ahead is not ours. */
 const MAX_SET_BACK = 12 * 3_600_000
 
 /**
- * The run in which a client goes on, by the id it sends. A new one begins where it does not say, or says what no id can be.
+ * The run that a client resumes with the id it sends; a new run if it sends none, or one that cannot be ours.
  *
  * @param closing The number of the last event.
  */

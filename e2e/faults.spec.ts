@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Page } from '@playwright/test'
+import type { SseEmitter } from '../server/sse/emitter'
 import { FaultyProxy } from './faultyProxy'
 import { expect, test } from './fixture'
 
@@ -78,10 +79,10 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
     console.log(`${kind}, different names: SEED=${seed}`)
     test.setTimeout(60_000 + FAULTS * 1_500)
     site.route('/numbers', (req, res) => {
-      const emitter = site.streams.open(req, res, { retry: 10, heartbeat: 100, ping: true })
+      const open = (): SseEmitter => site.streams.open(req, res, { retry: 10, heartbeat: 100, ping: true })
       const query = new URL(req.url ?? '', site.url).searchParams
       const after = String(req.headers['last-event-id'] ?? query.get('lastEventId') ?? '')
-      void site.hub.subscribe('numbers', emitter, { after })
+      void site.hub.subscribe('numbers', open, { after })
     })
     const proxy = new FaultyProxy(Number(new URL(site.url).port), seed)
     const url = await proxy.listen()

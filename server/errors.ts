@@ -32,7 +32,10 @@ function toHttpError(error: unknown): HttpError | null {
   if (error instanceof CapacityError) return busy(error.kind, error.message, error.retryAfter)
   if (error instanceof EventLogError) {
     if (error.kind === 'oversized') return new HttpError(413, 'content', error.message)
-    return busy(error.kind, error.message, error.retryAfter ?? 5)
+    const retryAfter = error.retryAfter ?? 5
+    if (error.kind === 'unavailable')
+      return new HttpError(503, error.kind, error.message, { 'Retry-After': String(retryAfter) })
+    return busy(error.kind, error.message, retryAfter)
   }
   if (error instanceof SseEmitterError && error.kind === 'pipelined')
     return new HttpError(400, error.kind, error.message, { Connection: 'close' })

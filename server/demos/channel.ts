@@ -2,6 +2,7 @@ import { Router, type Request, type RequestHandler, type Response } from 'expres
 import { channelPaths, greeting } from '../../shared/demos/channel'
 import { HttpError } from '../httpError'
 import { contentParam, idParam, integerParam, lastEventId, param } from '../params'
+import { clientKey } from '../sse/clientKey'
 import type { SseEmitter } from '../sse/emitter'
 import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
@@ -71,8 +72,8 @@ export function channel(
 }
 
 /** Whose share of the log a request uses. */
-function charged({ ip }: Request): { client?: string } {
-  return ip === undefined ? {} : { client: ip }
+function charged(req: Request): { client: string } {
+  return { client: clientKey(req) }
 }
 
 /** Words for a person, what there is to know for a program that asks for JSON. */

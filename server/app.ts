@@ -1,9 +1,9 @@
 import type { RequestListener } from 'node:http'
-import express, { Router, type Request, type RequestHandler, type Response } from 'express'
+import express, { type Request, type RequestHandler, type Response } from 'express'
 import helmet from 'helmet'
 import { comparisonPaths } from '../shared/demos/comparison'
 import { changing } from './changing'
-import { channelQuota } from './channelQuota'
+import { ChannelQuota } from './channelQuota'
 import { byHand, type ByHandOptions } from './demos/byHand'
 import { channel } from './demos/channel'
 import { comparison, type ComparisonOptions } from './demos/comparison'
@@ -58,7 +58,7 @@ export function createApp(options: AppOptions): App {
   const { maxEventBytes: maxContentBytes } = settings
 
   const change = changing(settings)
-  const push = Router().use(change, channelQuota({ perClient: settings.channelsPerAddress, maxAge: channelAge }))
+  const quota = new ChannelQuota({ perClient: settings.channelsPerAddress, maxAge: channelAge })
   const compared = comparison(streams, change, options.comparison)
 
   const app = express()
@@ -80,7 +80,7 @@ export function createApp(options: AppOptions): App {
   app.use(wire(streams, options.wire))
   app.use(emitterDemo(streams, hub, options.emitter))
   app.use(byHand(streams, change, { ...options.byHand, maxContentBytes, maxUnsentBytes }))
-  app.use(channel(streams, hub, push, { maxContentBytes }))
+  app.use(channel(streams, hub, change, { quota, maxContentBytes }))
   app.use(compared.router)
 
   if (page) app.use(page.handler)

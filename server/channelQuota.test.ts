@@ -5,11 +5,15 @@ import { errorOf, startApp, type Reply, type TestApp } from './testingApp'
 const token = 'a-token-of-23-characters'
 const MAX_AGE = 600_000
 
+const authorized = (client: string): Record<string, string> => ({
+  Authorization: `Bearer ${token}`,
+  'X-Forwarded-For': client,
+})
+
 /** An application whose clients may push to two channels each, behind a proxy that names them. */
 async function start() {
   const app = await startApp({ channelsPerAddress: 2, channelAge: MAX_AGE, trustProxy: 1, pushToken: token })
-  const ask = (path: string, client: string): Promise<Reply> =>
-    app.ask('POST', path, { Authorization: `Bearer ${token}`, 'X-Forwarded-For': client })
+  const ask = (path: string, client: string): Promise<Reply> => app.ask('POST', path, authorized(client))
   return {
     app,
     push: (id: string, client = '192.0.2.1') => ask(`${channelPaths.push}?id=${id}&content=x`, client),
@@ -33,7 +37,7 @@ describe('the channels of one client', () => {
     expect(errorOf(reply)).toEqual({
       status: 429,
       code: 'channels',
-      message: `You use 2 channels already: push to one of them, or wait ${retryAfter} s.`,
+      message: `You use 2 channels already: use one of them, or wait ${retryAfter} s.`,
     })
     expect(retryAfter).toBeGreaterThan(590)
     expect(retryAfter).toBeLessThanOrEqual(600)
@@ -64,9 +68,32 @@ describe('the channels of one client', () => {
     expect([await status('c'), await status('a'), await status('b')]).toEqual([200, 200, 429])
   })
 
-  it('are none of those that it ends or that do not exist', async () => {
-    const { push, over } = await start()
+  it('are none of those where nothing was changed', async () => {
+    const { app, push, over } = await start()
     for (const id of ['x', 'y', 'z']) expect((await over(id)).status).toBe(404)
+    for (const id of ['x', 'y', 'z'])
+      expect((await app.ask('POST', `${channelPaths.push}?id=${id}`, authorized('192.0.2.1'))).status).toBe(400)
     for (const id of ['a', 'b']) expect((await push(id)).status).toBe(200)
+  })
+
+  it('are also those that it creates by ending them for their subscribers', async () => {
+    const { app, over } = await start()
+    const statuses: number[] = []
+    for (const id of ['a', 'b', 'c']) {
+      await app.open(`${channelPaths.subscribe}?id=${id}`, authorized('192.0.2.1')).until(/id: 0\n/)
+      statuses.push((await over(id)).status)
+    }
+    expect(statuses).toEqual([200, 200, 429])
+    expect(kept(app)).toBe(2)
+  })
+
+  it.each(['/', '?'])('are counted however the address is written: %s', async (end) => {
+    const { app, push } = await start()
+    for (const id of ['a', 'b']) expect((await push(id)).status).toBe(200)
+    for (const path of [channelPaths.push, channelPaths.push.toUpperCase(), `${channelPaths.push}/`]) {
+      const address = `${path}${end === '/' ? '/?' : '?'}id=c&content=x`
+      expect([404, 429]).toContain((await app.ask('POST', address, authorized('192.0.2.1'))).status)
+    }
+    expect(kept(app)).toBe(2)
   })
 })

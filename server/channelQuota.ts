@@ -1,8 +1,4 @@
-import type { RequestHandler } from 'express'
-import { channelPaths } from '../shared/demos/channel'
 import { HttpError } from './httpError'
-import { idParam } from './params'
-import { clientKey } from './sse/clientKey'
 
 export interface ChannelQuotaOptions {
   /** Channels of one client. */
@@ -12,40 +8,47 @@ export interface ChannelQuotaOptions {
 }
 
 /**
- * Limits how many different channels one client may push to, so that it cannot use up the room that all clients share. A channel
- * counts for as long as it is kept. Subscribing creates no channel.
+ * Limits how many different channels one client may push to or end, so that it cannot use up the room that all clients share. A
+ * channel counts for as long as it is kept. Subscribing creates no channel.
  */
-export function channelQuota({ perClient, maxAge }: ChannelQuotaOptions): RequestHandler {
-  /** The channels of each client, and when it last pushed to them. The one that was used longest ago comes first, in both maps. */
-  const clients = new Map<string, Map<string, number>>()
+export class ChannelQuota {
+  readonly #perClient: number
+  readonly #maxAge: number
+  /** The channels of each client, and when it last changed them. The one that was used longest ago comes first, in both maps. */
+  readonly #clients = new Map<string, Map<string, number>>()
 
-  return (req, _res, next) => {
-    if (req.path === channelPaths.push) {
-      const wait = take(clientKey(req), idParam(req), performance.now())
-      if (wait > 0) throw exceeded(perClient, wait)
-    }
-    next()
+  constructor({ perClient, maxAge }: ChannelQuotaOptions) {
+    this.#perClient = perClient
+    this.#maxAge = maxAge
   }
 
-  /** Milliseconds until the client may push to this channel; 0 if it may now. */
-  function take(client: string, channel: string, now: number): number {
-    const channels = clients.get(client) ?? new Map<string, number>()
-    forget(channels, (used) => now - used >= maxAge)
-    if (!channels.has(channel) && channels.size >= perClient) {
+  /** Makes a change of a channel, for which the client needs a place. What fails takes none. @throws HttpError 429 */
+  async use<T>(client: string, channel: string, change: () => Promise<T>): Promise<T> {
+    const isNew = this.#take(client, channel, performance.now())
+    try {
+      return await change()
+    } catch (error) {
+      if (isNew) this.#clients.get(client)?.delete(channel)
+      throw error
+    }
+  }
+
+  /** Whether the client had no place for this channel before. */
+  #take(client: string, channel: string, now: number): boolean {
+    const channels = this.#clients.get(client) ?? new Map<string, number>()
+    forget(channels, (used) => now - used >= this.#maxAge)
+    if (!channels.has(channel) && channels.size >= this.#perClient) {
       const [oldest = now] = channels.values()
-      return oldest + maxAge - now
+      throw exceeded(this.#perClient, oldest + this.#maxAge - now)
     }
-    channels.delete(channel)
+    const isNew = !channels.delete(channel)
     channels.set(channel, now)
-    clients.delete(client)
-    clients.set(client, channels)
-    forget(clients, (others) => now - newest(others) >= maxAge)
-    return 0
+    this.#clients.delete(client)
+    this.#clients.set(client, channels)
+    // Those of whom not one channel is kept: each was used before all that follow.
+    forget(this.#clients, (others) => Math.max(0, ...others.values()) + this.#maxAge <= now)
+    return isNew
   }
-}
-
-function newest(channels: Map<string, number>): number {
-  return [...channels.values()].at(-1) ?? 0
 }
 
 /** Removes the first entries, up to one that is still needed. */
@@ -58,7 +61,7 @@ function forget<Value>(entries: Map<string, Value>, isOver: (value: Value) => bo
 
 function exceeded(perClient: number, wait: number): HttpError {
   const retryAfter = String(Math.ceil(wait / 1_000))
-  const message = `You use ${perClient} channels already: push to one of them, or wait ${retryAfter} s.`
+  const message = `You use ${perClient} channels already: use one of them, or wait ${retryAfter} s.`
   return new HttpError(
     429,
     'channels',

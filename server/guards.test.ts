@@ -610,7 +610,7 @@ describe('at capacity', () => {
     expect(errorOf(reply)).toEqual({
       status: 503,
       code: 'capacity-channels',
-      message: 'All of the 1 channels are taken: use a channel that exists, or try again later.',
+      message: 'There is no room: the log holds at most 1 channels: use a channel that exists, or try again later.',
     })
     expect(reply.headers['retry-after']).toBe('30')
     await give(app, channelPaths.push, { id: 'a', content: 'on' }, 'form')
@@ -629,7 +629,7 @@ describe('at capacity', () => {
     expect(errorOf(reply)).toEqual({
       status: 503,
       code: 'capacity-bytes',
-      message: 'All of the 70000 bytes are taken: send less, or try again later.',
+      message: 'There is no room: the log holds at most 70000 bytes: send less, or try again later.',
     })
     expect(reply.headers['retry-after']).toBe('30')
     expect((await app.ask('POST', `${channelPaths.over}?id=a`)).status).toBe(200)

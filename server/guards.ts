@@ -12,6 +12,10 @@ export function servedHosts(names: readonly string[]): RequestHandler {
   return (req, _res, next) => {
     const { host } = req.headers
     if (host === undefined) throw new HttpError(400, 'host', 'A request needs a Host.')
+    // Node takes the first of several, and a proxy in front may have looked at another one, or at the address (RFC 9112, section 3.2).
+    const hosts = req.rawHeaders.filter((name, n) => n % 2 === 0 && name.toLowerCase() === 'host')
+    if (hosts.length > 1) throw new HttpError(400, 'host', 'A request has one Host: send it once.')
+    if (!req.originalUrl.startsWith('/')) throw new HttpError(400, 'request', 'The address must begin with a slash.')
     const name = hostName(host)
     if (!isIPv6(name) && !isIPv4(name) && !served.has(name))
       throw new HttpError(

@@ -8,6 +8,8 @@ import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
 
 export interface ChannelOptions {
+  /** Makes a change of a channel for a client that may have one more, and otherwise throws. */
+  quota: { use: <T>(client: string, channel: string, change: () => Promise<T>) => Promise<T> }
   /** The most bytes of a pushed content. */
   maxContentBytes: number
 }
@@ -19,7 +21,7 @@ export function channel(
   streams: Streams,
   hub: Hub,
   guard: RequestHandler,
-  { maxContentBytes }: ChannelOptions,
+  { quota, maxContentBytes }: ChannelOptions,
 ): Router {
   /** The responses of those who are subscribed, by channel: the hub knows emitters only, and no connection. */
   const responses = new Map<string, Set<Response>>()
@@ -50,14 +52,20 @@ export function channel(
     })
     .all(channelPaths.push, guard, async (req, res) => {
       const id = idParam(req)
-      const position = await hub.publish(id, { data: contentParam(req, maxContentBytes) }, charged(req))
+      const data = contentParam(req, maxContentBytes)
+      const client = clientKey(req)
+      const position = await quota.use(client, id, () => hub.publish(id, { data }, { client }))
       answer(req, res, 'pushed!', { position })
     })
     .all(channelPaths.over, guard, async (req, res) => {
       const id = idParam(req)
-      const position = await hub.over(id, charged(req))
-      if (position === null)
-        throw new HttpError(404, 'no-channel', `There is no channel ${id}: subscribe or push first.`)
+      const client = clientKey(req)
+      // For subscribers of a channel that has no event yet, this creates it.
+      const position = await quota.use(client, id, async () => {
+        const last = await hub.over(id, { client })
+        if (last === null) throw new HttpError(404, 'no-channel', `There is no channel ${id}: subscribe or push first.`)
+        return last
+      })
       answer(req, res, 'over!', { position })
     })
     .all(channelPaths.cut, guard, (req, res) => {
@@ -69,11 +77,6 @@ export function channel(
       for (const one of all) one.destroy()
       answer(req, res, 'cut!', { connections: all.length })
     })
-}
-
-/** Whose share of the log a request uses. */
-function charged(req: Request): { client: string } {
-  return { client: clientKey(req) }
 }
 
 /** Words for a person, what there is to know for a program that asks for JSON. */

@@ -29,8 +29,8 @@ interface KeptEvent extends NextEvent {
 }
 
 /** Bytes of memory that it takes to keep an event beside its frame, and an epoch beside its events; measured, rounded up. */
-const EVENT_COST = 512
-const EPOCH_COST = 1_024
+export const EVENT_COST = 512
+export const EPOCH_COST = 1_024
 
 /** What fits into an epoch whatever the size of each event. */
 export function surelyKept(maxEvents: number, maxBytes: number): { events: number; bytes: number } {

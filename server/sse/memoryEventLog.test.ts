@@ -359,3 +359,9 @@ describe('a client', () => {
     expect([log.size, log.bytes]).toEqual([0, 0])
   })
 })
+
+it('an event that no log of this size can hold is too large, and not to be tried again', () => {
+  const log = create({ maxTotalBytes: 65_536, maxFrameBytes: 2 ** 20 })
+  const append = (): unknown => log.append('a', { data: 'x'.repeat(65_000) })
+  expect(append).toThrow(expect.objectContaining({ kind: 'oversized', retryAfter: null }))
+})

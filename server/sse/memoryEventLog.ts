@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { Epoch, surelyKept, type EpochLimits } from './epoch'
+import { Epoch, EPOCH_COST, EVENT_COST, surelyKept, type EpochLimits } from './epoch'
 import {
   EventLogError,
   parsePosition,
@@ -68,11 +68,14 @@ export class MemoryEventLog implements EventLog {
 
   constructor(options: MemoryEventLogOptions = {}) {
     const { maxEvents = 1_000, maxBytes = 4 * 2 ** 20, maxFrameBytes = 2 ** 19, maxAge = 600_000 } = options
+    const { maxTotalBytes = 256 * 2 ** 20 } = options
     this.retention = surelyKept(maxEvents, maxBytes)
-    this.#epochLimits = { maxEvents, maxBytes, maxFrameBytes }
+    // What exceeds the whole log will never fit, however long its client waits.
+    const fitting = maxTotalBytes - EPOCH_COST - EVENT_COST
+    this.#epochLimits = { maxEvents, maxBytes, maxFrameBytes: Math.min(maxFrameBytes, fitting) }
     this.#maxAge = maxAge
     this.#channelShares = new Shares(options.maxChannels ?? 10_000)
-    this.#byteShares = new Shares(options.maxTotalBytes ?? 256 * 2 ** 20)
+    this.#byteShares = new Shares(maxTotalBytes)
     this.#now = options.now ?? (() => performance.now())
     this.#newEpochId = options.newEpochId ?? (() => randomBytes(9).toString('base64url'))
     // A channel in use is rid of what is too old by its use; this is for those that nobody uses.
@@ -220,7 +223,10 @@ export class MemoryEventLog implements EventLog {
 }
 
 function noRoom(kind: 'channels' | 'bytes', refusal: 'full' | 'share', max: number): EventLogError {
-  const held = refusal === 'full' ? `All of the ${max} ${kind} are taken` : `You hold as many ${kind} as are still free`
+  const held =
+    refusal === 'full'
+      ? `There is no room: the log holds at most ${max} ${kind}`
+      : `You hold as many ${kind} as are still free`
   const hint = kind === 'channels' ? 'use a channel that exists' : 'send less'
   return new EventLogError(kind, `${held}: ${hint}, or try again later.`, RETRY_AFTER)
 }

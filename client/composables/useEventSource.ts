@@ -361,20 +361,21 @@ const PROBE_TIMEOUT = 5_000
  * request can name the last id received.
  */
 export const nativeTransport: Transport = (request, sink) => {
-  if (typeof EventSource === 'undefined') throw new TypeError('No EventSource: use another transport.')
+  if (typeof EventSource === 'undefined') throw new TypeError('No EventSource: use fetchTransport.')
   const { url, lastEventIdParam, withCredentials } = request
+  let { lastEventId: id, wasOpen } = request
   const isSameOrigin = new URL(url).origin === location.origin
-  const urlAfter = (lastEventId: string): string =>
-    lastEventId && lastEventIdParam ? withParameter(url, lastEventIdParam, lastEventId) : url
-  const source = new EventSource(urlAfter(request.lastEventId), { withCredentials })
+  const urlWithId = (): string => (id && lastEventIdParam ? withParameter(url, lastEventIdParam, id) : url)
+  const source = new EventSource(urlWithId(), { withCredentials })
   const probe = new AbortController()
   let probeTimer: ReturnType<typeof setTimeout> | undefined
-  let { lastEventId: id, wasOpen } = request
   let sawId = false
   let isOpen = false
 
   function close(): void {
     source.close()
+    // One that was closed in `pagehide` is revived by WebKit when the page comes back from the history.
+    source.onopen = source.onerror = () => source.close()
     probe.abort()
     clearTimeout(probeTimer)
   }
@@ -382,7 +383,7 @@ export const nativeTransport: Transport = (request, sink) => {
   async function failWithReason(): Promise<void> {
     probeTimer = setTimeout(close, PROBE_TIMEOUT)
     try {
-      const response = await fetch(urlAfter(id), {
+      const response = await fetch(urlWithId(), {
         // For a server that only knows the header. It carries bytes, one per character; to another origin it needs a CORS preflight.
         headers: { Accept: 'text/event-stream', ...(id && isSameOrigin && { 'Last-Event-ID': bytesAsText(id) }) },
         credentials: withCredentials ? 'include' : 'same-origin',

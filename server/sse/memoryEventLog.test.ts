@@ -94,32 +94,6 @@ describe('a ring', () => {
   })
 })
 
-describe('its size', () => {
-  /** Microseconds that one of many operations takes, of the best of some rounds: what is left when the machine does nothing else. */
-  function cost(rounds: number, operations: number, operation: () => unknown): number {
-    const times = Array.from({ length: rounds }, () => {
-      const start = performance.now()
-      for (let n = 0; n < operations; n++) operation()
-      return ((performance.now() - start) * 1_000) / operations
-    })
-    return Math.min(...times)
-  }
-
-  it('has no part in what an append to a full ring, and a read of it, cost', () => {
-    const full = (maxEvents: number): MemoryEventLog => {
-      const log = create({ maxEvents, maxBytes: 2 ** 30, maxTotalBytes: 2 ** 31 })
-      push(log, 'c', maxEvents)
-      return log
-    }
-    const [small, large] = [full(500), full(200_000)]
-    const append = (log: MemoryEventLog): number => cost(20, 200, () => push(log, 'c', 1))
-    const read = (log: MemoryEventLog): number => cost(20, 200, () => log.read('c', null, { maxBytes: 1_000 }))
-    // A ring that is an array to splice takes more than fifty times as long.
-    expect(append(large)).toBeLessThan(10 * append(small))
-    expect(read(large)).toBeLessThan(10 * read(small))
-  })
-})
-
 describe('retention', () => {
   it('keeps an epoch that is over, with the events that it had, for its age', () => {
     const { log, clock } = aged()

@@ -29,7 +29,7 @@ for (const [kind, idleTimeout] of [
     await page.evaluate((to) => (location.href = to), `${site.url}/`)
     await page.getByRole('heading', { level: 1 }).waitFor()
     const away = n
-    await expect.poll(() => n).toBeGreaterThan(away + (idleTimeout > 0 ? 60 : 10))
+    await expect.poll(() => n, { timeout: 20_000 }).toBeGreaterThan(away + (idleTimeout > 0 ? 60 : 10))
     await page.evaluate(() => history.back())
 
     await expect(page).toHaveTitle('true')

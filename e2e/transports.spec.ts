@@ -229,14 +229,15 @@ test.describe('the switch', () => {
     })
   }
 
-  test('really switches: only fetch sees why it is refused', async ({ page, site }) => {
-    site.route('/sse', (_req, res) => res.writeHead(404).end())
+  test('really switches: only fetch sees what the server says', async ({ page, site }) => {
+    site.route('/sse', (_req, res) => res.writeHead(404).end('{"error":{"message":"No such stream."}}'))
     await page.goto(site.url)
     await press(page, 'Start')
-    await status(page).toHaveText(/^Reconnecting, attempt \d: refused/)
+    await status(page).toHaveText('Failed: refused by the server')
+    await expect(page.getByRole('alert')).toHaveText('The server answered with status 404.')
     await radio(page, 'fetch').check()
     await press(page, 'Start')
-    await status(page).toHaveText('Failed: refused by the server')
+    await expect(page.getByRole('alert')).toHaveText('The server answered with status 404. No such stream.')
   })
 
   test('takes a transport that nobody knows for native', async ({ page, site }) => {

@@ -8,7 +8,7 @@
 
 interface Task {
   readonly at: number
-  readonly tab: FakeTab
+  readonly tab: FakeTab | null
   readonly source: string
   readonly run: () => void
 }
@@ -65,7 +65,8 @@ export class FakeBrowser {
     return tab
   }
 
-  schedule(tab: FakeTab, source: string, delay: number, run: () => void): void {
+  /** @param tab Where it runs; null for the browser's own process, which neither hangs nor crashes. */
+  schedule(tab: FakeTab | null, source: string, delay: number, run: () => void): void {
     const due = this.now + delay
     const before = this.#tasks.findLastIndex(({ at }) => at <= due)
     this.#tasks.splice(before + 1, 0, { at: due, tab, source, run })
@@ -77,8 +78,9 @@ export class FakeBrowser {
     for (let task = this.#tasks[0]; task && task.at <= end; task = this.#tasks[0]) {
       this.#tasks.shift()
       this.now = Math.max(this.now, task.at)
-      if (task.tab.isGone) continue
-      if (task.tab.isHanging) task.tab.backlog.push(task)
+      if (!task.tab) task.run()
+      else if (task.tab.isGone) continue
+      else if (task.tab.isHanging) task.tab.backlog.push(task)
       else await this.enter(task.tab, task.run)
     }
     this.now = end
@@ -159,6 +161,8 @@ export class FakeTab {
   throttle = 0
   readonly #browser: FakeBrowser
   #listeners: Listener[] = []
+  /** When its last message reaches the browser. */
+  #sent = 0
 
   constructor(browser: FakeBrowser, id: string) {
     this.#browser = browser
@@ -220,6 +224,13 @@ export class FakeTab {
     this.#listeners.push({ type, handle, signal })
   }
 
+  /** Messages reach the browser in order, and also after the tab has gone. */
+  toBrowser(run: () => void): void {
+    const { now, random } = this.#browser
+    this.#sent = Math.max(this.#sent, now + random() * 3)
+    this.#browser.schedule(null, 'channel', this.#sent - now, run)
+  }
+
   timer(run: () => void, delay: number, repeats: boolean): Timer {
     const due = (): number => {
       const at = this.#browser.now + delay
@@ -242,7 +253,10 @@ export class FakeTab {
   }
 }
 
-/** Every message goes through the browser: whoever sends, they keep their order on the way to one receiver. */
+/**
+ * Every message goes through the browser. Those of one tab reach it in order, and from there on all keep their order on the way to one
+ * receiver. Locks go another way: a lock that was released after a message may be granted before it arrives.
+ */
 export class FakeChannel {
   onmessage: ((event: { data: unknown }) => void) | null = null
   readonly name: string
@@ -260,7 +274,9 @@ export class FakeChannel {
   postMessage(message: unknown): void {
     if (!this.#browser.channels.has(this)) throw new DOMException('The channel is closed.', 'InvalidStateError')
     const data: unknown = structuredClone(message)
-    for (const other of this.#browser.channels) if (other !== this && other.name === this.name) other.#carry(data)
+    this.tab.toBrowser(() => {
+      for (const other of this.#browser.channels) if (other !== this && other.name === this.name) other.#carry(data)
+    })
   }
 
   #carry(data: unknown): void {

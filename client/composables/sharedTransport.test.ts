@@ -1,7 +1,7 @@
 // @vitest-environment node
 /** What tabs that share a connection tell each other, in a browser of which every message and every moment is the test's. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { FakeBrowser, type FakeTab } from './fakeBrowser'
+import { CALM, FakeBrowser, type FakeTab } from './fakeBrowser'
 import { sharedTransport } from './sharedTransport'
 import type {
   ConnectionFailure,
@@ -77,6 +77,12 @@ async function openBy(inner: Inner): Promise<void> {
 
 /** Until nobody has anything more to say. */
 const settle = (): Promise<void> => browser.run(20)
+
+/** Until another tab connects, because the leader hangs. */
+async function untilTakeover(): Promise<void> {
+  const before = connections.length
+  while (connections.length === before) await browser.run(100)
+}
 
 interface Options {
   names?: string[]
@@ -479,7 +485,7 @@ describe('a leader that is slow', () => {
     for (const { tab } of others) tab.throttle = 1_000
     await say('1:a', '2:b')
     leader.tab.hang()
-    await browser.run(12_000)
+    await untilTakeover()
     expect(browser.locks.stolen).toBeGreaterThan(0)
     expect(live().filter(({ tab }) => tab !== leader.tab)).toHaveLength(1)
     expect(newest().request.lastEventId).toBe('2')
@@ -500,7 +506,7 @@ describe('a leader that is slow', () => {
     const other = await open()
     await say('a')
     leader.tab.hang()
-    await browser.run(12_000)
+    await untilTakeover()
     await say('c')
     for (const data of ['b', 'c']) await report((sink) => sink.message({ event: 'message', data, id: '' }), old)
     leader.tab.wake('network')
@@ -516,7 +522,7 @@ describe('a leader that is slow', () => {
     await say('a')
     const channel = [...browser.channels].find(({ tab }) => tab === leader.tab)
     leader.tab.hang()
-    await browser.run(12_000)
+    await untilTakeover()
     await say('b')
     const report = { kind: 'event', id: '', event: { event: 'message', data: 'old', id: '' } }
     for (let seq = 1; seq < 10; seq++) channel?.postMessage({ kind: 'report', term: '1000 x', seq, report })
@@ -590,6 +596,42 @@ describe('the end of the connection', () => {
     await settle()
     expect(next.heard).toEqual(['fail refused'])
     expect(connections).toHaveLength(1)
+  })
+
+  it.each<[string, (sink: TransportSink) => void]>([
+    ['a failure', (sink) => sink.fail({ kind: 'http', message: 'No.', status: 503 })],
+    ['the end', (sink) => sink.end('no-content')],
+    ['the last event', (sink) => sink.message({ event: 'message', data: 'bye', id: '' })],
+  ])('has %s reach all tabs before the next one leads', async (_name, what) => {
+    // The lock takes another route than the message, and which of them is faster depends.
+    for (let round = 1; round <= 50; round++) {
+      const tabs = [await open(), await open(), await open()]
+      await report(what)
+      expect(connections).toHaveLength(round)
+      for (const { heard } of tabs) expect(heard).toHaveLength(1)
+      expect(browser.locks.size).toBe(0)
+      for (const page of tabs) await page.disconnect()
+    }
+  })
+
+  it('releases its lock at once if the tab freezes next', async () => {
+    const leader = await open()
+    const other = await open()
+    await leader.tab.do(() => leader.connection?.close())
+    await leader.tab.freeze()
+    await settle()
+    expect(live().map(({ tab }) => tab)).toEqual([other.tab])
+    expect(browser.locks.stolen).toBe(0)
+  })
+
+  it('releases its lock even where no message arrives', async () => {
+    const leader = await open()
+    const other = await open()
+    browser.weather = { lost: 1, late: 0 }
+    await leader.disconnect()
+    browser.weather = CALM
+    await browser.run(10_000)
+    expect(live().map(({ tab }) => tab)).toEqual([other.tab])
   })
 
   it('is no failure if the page is about to leave', async () => {

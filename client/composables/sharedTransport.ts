@@ -11,12 +11,12 @@
  * connection, and reports what that brings to the others over a BroadcastChannel, then to itself. The browser passes the lock on
  * when its tab is closed or crashes, and a tab that leaves or freezes releases it.
  *
- *                     welcome                      lock, claim
+ *                     welcome                       lock, echo
  *      joining ───────────────────────▶ follower ────────────────▶ leader
  *       │ ▲ ▲                              │ ▲                       ▲ │
  *       │ │ └── a report is missing, or ───┘ │                       │ │
  *       │ │     another tab leads            │ welcome               │ │
- *       │ │                                  │       lock, claim     │ │
+ *       │ │                                  │        lock, echo     │ │
  *       └─│── the leader does not know ────▶ alone ──────────────────┘ │
  *         │   its last event                                           │
  *         └────────────────── the lock was stolen ─────────────────────┘
@@ -26,7 +26,8 @@
  * - `report`, leader to all: an event, or a change of its connection; numbered (`seq`) within its time as leader (`term`).
  * - `hello`, to the leader: this is my last event; are you there? Said on joining, and when nothing was heard for a while.
  * - `welcome`, leader to one tab: what came after your last event, if I know, and my last report.
- * - `claim`, to oneself: messages keep their order, so a tab that hears its own claim has heard all that the last leader said.
+ * - `echo`, to oneself: messages keep their order. A leader that ends its connection hears its own echo before it releases the lock,
+ *   and the next one hears its own before it connects: by then it has heard all that the last leader said.
  *
  * Nothing is lost or doubled, because a tab takes an event only from a log or a connection in which it follows the last event that
  * the tab has: by the numbers of reports where it knows them, otherwise by id, as a server does. A tab whose last event the leader
@@ -119,7 +120,7 @@ interface Welcome {
 }
 
 type Message =
-  { kind: 'claim'; from: string } | Hello | Welcome | { kind: 'report'; term: string; seq: number; report: Report }
+  { kind: 'echo'; from: string } | Hello | Welcome | { kind: 'report'; term: string; seq: number; report: Report }
 
 /** A transport that shares the connection of another transport between tabs. Where tabs cannot agree, each has its own. */
 export function sharedTransport({ scope, transport }: SharedTransportOptions): Transport {
@@ -304,7 +305,7 @@ function share(
   }
 
   function receive(message: Message): void {
-    if (message.kind === 'claim') {
+    if (message.kind === 'echo') {
       if (isClaiming && message.from === me) lead()
     } else if (message.kind === 'hello') {
       if (is('leader')) welcome(message)
@@ -392,7 +393,11 @@ function share(
     }
     const held = (): Promise<void> =>
       new Promise((release) => {
-        signal.addEventListener('abort', () => release())
+        signal.addEventListener('abort', () => {
+          // A page that has been left or frozen would not hear its echo.
+          if (isSuspended) release()
+          else whenSaid(release)
+        })
         if (signal.aborted) release()
         else claim()
       })
@@ -407,8 +412,26 @@ function share(
     isClaiming = true
     // A channel does not hear itself.
     const other = new BroadcastChannel(group)
-    other.postMessage({ kind: 'claim', from: me } satisfies Message)
+    other.postMessage({ kind: 'echo', from: me } satisfies Message)
     other.close()
+  }
+
+  /** Calls back once the browser passes on what this tab said last. Locks take another route, and could reach the next leader first. */
+  function whenSaid(callback: () => void): void {
+    const echo = new BroadcastChannel(group)
+    const waiting = new AbortController()
+    const done = (): void => {
+      waiting.abort()
+      clearTimeout(timer)
+      echo.close()
+      callback()
+    }
+    const timer = setTimeout(done, HANDOVER)
+    echo.onmessage = ({ data }: MessageEvent<Message>) => {
+      if (data.kind === 'echo' && data.from === me) done()
+    }
+    onSuspend(done, waiting.signal)
+    post({ kind: 'echo', from: me })
   }
 
   function lead(): void {
@@ -491,13 +514,9 @@ function share(
     leave()
   }
 
-  addEventListener('pagehide', suspend, { signal })
+  onSuspend(suspend, signal)
   addEventListener('pageshow', resume, { signal })
-  // Events of the document, and they do not bubble. A worker has none.
-  if (typeof document !== 'undefined') {
-    document.addEventListener('freeze', suspend, { signal })
-    document.addEventListener('resume', resume, { signal })
-  }
+  if (typeof document !== 'undefined') document.addEventListener('resume', resume, { signal })
   // In a microtask: names that come in one turn are one group, or one move.
   queueMicrotask(enter)
   return {
@@ -507,6 +526,12 @@ function share(
     },
     close,
   }
+}
+
+function onSuspend(callback: () => void, signal: AbortSignal): void {
+  addEventListener('pagehide', callback, { signal })
+  // Like `resume` an event of the document, and it does not bubble. A worker has no document.
+  if (typeof document !== 'undefined') document.addEventListener('freeze', callback, { signal })
 }
 
 /** The newest events of a tab, with no gap between them. */

@@ -290,15 +290,16 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
       expect(await log.end('c', close)).toBe(null)
     })
 
-    it('begins an epoch for the end if it is told to', async () => {
+    it('begins an epoch for the end where somebody waits for a first event, and once', async () => {
       const log = await created()
-      const first = await log.end('c', close, { begin: true })
+      const end = async (...waiting: string[]): Promise<string | null> => log.end('c', close, { waiting })
+      const first = await end('0')
       expect(await log.read('c', '0', all)).toMatchObject({ events: [{ position: first }], finished: true })
-      const second = await log.end('c', close, { begin: true })
-      expect(await log.read('c', `${epochOf(first)}+`, all)).toMatchObject({
-        events: [{ position: second }],
-        finished: true,
-      })
+      expect([await end('0'), await end()]).toEqual([null, null])
+      const after = `${epochOf(first)}+`
+      const second = await end('0', after)
+      expect(await log.read('c', after, all)).toMatchObject({ events: [{ position: second }], finished: true })
+      expect([await end(after), await end('0', after)]).toEqual([null, null])
     })
   })
 

@@ -194,6 +194,17 @@ describe('a channel that is only listened to', () => {
   })
 })
 
+describe('a server that has no room for one more channel', () => {
+  it('can still send away those who listen to one without events', async () => {
+    const app = await start({ log: { maxChannels: 1 } })
+    await app.push('it is full', 'other')
+    const client = await greeted(app.subscribe())
+    expect(await app.over()).toMatch(/:1$/)
+    await client.toEnd()
+    expect(dataIn(client)).toEqual([GOODBYE])
+  })
+})
+
 describe('a client that pushes more than its share', () => {
   it('is refused, and another can still push: 600 times 64 KiB of line feeds', async () => {
     // The limits that would refuse them before are out of the way: the log has to hold by itself.

@@ -87,6 +87,13 @@ export class Channel {
     })
   }
 
+  /** Where subscribers wait for the first event of an epoch. */
+  get waiting(): Position[] {
+    const positions = new Set<Position>()
+    for (const { cursor } of this.#subscribers) if (cursor === '0' || cursor?.endsWith('+')) positions.add(cursor)
+    return [...positions]
+  }
+
   /** Serves an emitter until it ends, and calls `onEmpty` when it was the last one. */
   add(emitter: Emitter, start: Start, onEmpty: () => void): void {
     const { cursor, from, greeting, snapshot } = start

@@ -62,8 +62,11 @@ export interface AppendOptions {
 }
 
 export interface EndOptions {
-  /** Where no epoch lives, begin one for the last event alone, so that subscribers who wait for a first event hear of the end. */
-  begin?: boolean
+  /**
+   * Where subscribers wait for the first event of an epoch: `0` and `<epoch>+`. If no epoch lives and nothing follows one of these
+   * positions, an epoch begins for the last event alone, so that they hear of the end.
+   */
+  waiting?: readonly Position[]
   /** Who is charged for that epoch. */
   client?: string
 }
@@ -99,7 +102,7 @@ export interface EventLog {
   append(channel: string, event: ChannelEvent, options?: AppendOptions): Awaitable<Position>
   /**
    * Appends a last event and ends the epoch, at capacity too. The epoch stays readable for the retention age, and is not
-   * shown to newcomers. Null if no epoch lives and none is to begin.
+   * shown to newcomers. Null if no epoch lives and nobody is `waiting` for one.
    */
   end(channel: string, last: ChannelEvent, options?: EndOptions): Awaitable<Position | null>
   /**

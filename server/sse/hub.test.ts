@@ -275,6 +275,22 @@ describe('over', () => {
     const end = await hub.over('c')
     expect(received(await client.toEnd())).toMatchObject([{ event: 'close', id: end }])
   })
+
+  it('ends what nobody has pushed to once, however often it is called before its subscribers are gone', async () => {
+    const { hub, log, connect } = await backend({ greeting: 'hello' })
+    const client = connect()
+    await client.until(/hello\n\n/)
+    const overs = await Promise.all(Array.from({ length: 5 }, () => hub.over('c')))
+    expect(overs).toEqual([expect.any(String), null, null, null, null])
+    await client.toEnd()
+    // Whoever comes now waits for what follows that end, and may be sent away too.
+    const next = connect()
+    await next.until(/hello\n\n/)
+    const again = await Promise.all([hub.over('c'), hub.over('c')])
+    expect(again).toEqual([expect.any(String), null])
+    expect(received(await next.toEnd()).at(-1)).toMatchObject({ event: 'close', id: again[0] })
+    expect(log.read('c', null, { maxBytes: 0 }).top).toBe(again[0]?.replace(/:.*/, '+'))
+  })
 })
 
 describe('a gap', () => {

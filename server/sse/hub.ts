@@ -125,12 +125,13 @@ export class Hub {
 
   /**
    * Ends the channel's epoch: every subscriber gets the rest and `close`, and its emitter completes. The next event begins a new
-   * epoch. Null when there was nothing to end: no event since the last end, and nobody subscribed here.
+   * epoch. Null when there was nothing to end: no event since the last end, and nobody here who waits for one.
    *
    * @throws EventLogError
    */
   async over(name: string, { client }: Pick<AppendOptions, 'client'> = {}): Promise<Position | null> {
-    const options = { begin: this.#channels.has(name), ...(client === undefined ? {} : { client }) }
+    const waiting = this.#channels.get(name)?.waiting ?? []
+    const options = { waiting, ...(client === undefined ? {} : { client }) }
     return withDeadline(() => this.#log.end(name, closeEvent, options), this.#deadline)
   }
 

@@ -222,7 +222,6 @@ describe('capacity', () => {
     push(log, 'a', 1)
     push(log, 'b', 1)
     expect(() => push(log, 'c', 1)).toThrow(refused('channels'))
-    expect(() => log.end('c', { event: 'close' }, { begin: true })).toThrow(refused('channels'))
     expect(log.read('c', null, none).top).toBe('0')
     log.end('b', { event: 'close' })
     push(log, 'b', 1)
@@ -261,6 +260,29 @@ describe('capacity', () => {
     expect(kept(log, 'a')).toEqual(positions)
     expect(log.end('a', { event: 'close' })).not.toBe(null)
   })
+
+  it.each([
+    ['channels', { maxChannels: 1 }],
+    ['bytes', { maxTotalBytes: 50_000 }],
+  ])(
+    'lets a channel end for those who wait for a first event when there is no room, out of a reserve: %s',
+    (kind, options) => {
+      const log = create(options)
+      const pushAll = (): void => {
+        for (let n = 0; n < 100; n++) log.append(`${n}`, { data: '' }, { client: `${n}` })
+      }
+      const endAll = (): void => {
+        for (let n = 0; n < 100; n++)
+          expect(log.end(`waiting ${n}`, { event: 'close' }, { waiting: ['0'], client: '0' })).not.toBe(null)
+      }
+      expect(pushAll).toThrow(refused(kind))
+      const { size, bytes } = log
+      expect(endAll).toThrow(refused(kind))
+      expect(log.size).toBeGreaterThan(size)
+      expect(log.bytes - bytes).toBeLessThan(5_000)
+      expect(log.read('waiting 0', '0', all)).toMatchObject({ events: { length: 1 }, finished: true })
+    },
+  )
 
   it('counts epochs that are over, so that ending a channel again and again is bounded too', () => {
     const log = create({ maxTotalBytes: 100_000 })
@@ -305,7 +327,6 @@ describe('a client', () => {
     const log = create({ maxChannels: 100 })
     expect(fill(log, 'a', 'channels')).toBe(50)
     expect(fill(log, 'b', 'channels')).toBe(75)
-    expect(() => log.end('more', { event: 'close' }, { begin: true, client: 'a' })).toThrow(share('channels'))
     pushAs(log, 'newcomer', 'c')
     pushAs(log, 'a', 'a-0')
   })

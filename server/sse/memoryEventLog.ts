@@ -109,13 +109,14 @@ export class MemoryEventLog implements EventLog {
     return next.position
   }
 
-  end(name: string, last: ChannelEvent, { begin = false, client }: EndOptions = {}): Position | null {
+  end(name: string, last: ChannelEvent, { waiting = [], client }: EndOptions = {}): Position | null {
     const channel = this.#channel(name)
     const living = channel && !channel.newest.over ? channel.newest : null
-    if (!living && !begin) return null
+    const nothingFollows = (position: Position): boolean => !channel || position === `${channel.newest.id}+`
+    if (!living && !waiting.some(nothingFollows)) return null
     const epoch = living ?? this.#newEpoch(client)
     const next = epoch.next(last)
-    if (!living) this.#reserve(channel, epoch.growth(next), client)
+    if (!living) this.#reserveForEnd(channel, epoch.growth(next))
     epoch.append(next, this.#now())
     epoch.over = true
     if (!living) this.#begin(name, epoch, client)
@@ -213,6 +214,12 @@ export class MemoryEventLog implements EventLog {
     if (refusal !== null) throw noRoom('bytes', refusal, this.#byteShares.max)
   }
 
+  /** An end is small and gets people off the server, so it has a reserve of its own and nobody is too heavy for it. @throws EventLogError */
+  #reserveForEnd(channel: Channel | undefined, bytes: number): void {
+    if (!channel && !this.#channelShares.hasReserve(1)) throw noRoom('channels', 'full', this.#channelShares.max)
+    if (!this.#byteShares.hasReserve(bytes)) throw noRoom('bytes', 'full', this.#byteShares.max)
+  }
+
   #wake(name: string): void {
     for (const onAppend of this.#watchers.get(name) ?? []) onAppend()
   }
@@ -231,9 +238,15 @@ function noRoom(kind: 'channels' | 'bytes', refusal: 'full' | 'share', max: numb
   return new EventLogError(kind, `${held}: ${hint}, or try again later.`, RETRY_AFTER)
 }
 
-function epochAfter({ epochs }: Channel, epoch: Epoch): Epoch | undefined {
-  const all = [...epochs.values()]
-  return all[all.indexOf(epoch) + 1]
+function epochAfter({ epochs, newest }: Channel, epoch: Epoch): Epoch | undefined {
+  // Where nearly all who ask stand. A channel that is ended again and again has many epochs.
+  if (epoch === newest) return undefined
+  let isNext = false
+  for (const other of epochs.values()) {
+    if (isNext) return other
+    isNext = other === epoch
+  }
+  return undefined
 }
 
 /** What is read of a channel that has nothing, at a position that is none of an event. */

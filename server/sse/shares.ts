@@ -23,6 +23,11 @@ export class Shares {
     return client !== undefined && (this.#held.get(client) ?? 0) + amount > free ? 'share' : null
   }
 
+  /** Whether there is room for `amount` more in a reserve beyond the whole, a sixteenth of it. */
+  hasReserve(amount: number): boolean {
+    return this.#used + amount <= this.max + Math.ceil(this.max / 16)
+  }
+
   /** A negative amount is given back. */
   add(amount: number, client?: string): void {
     this.#used += amount

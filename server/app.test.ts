@@ -1,6 +1,14 @@
 import express, { Router } from 'express'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { byHandPaths } from '../shared/demos/byHand'
+import { channelPaths } from '../shared/demos/channel'
+import { comparisonPaths } from '../shared/demos/comparison'
+import { emitterLogPath, emitterPath } from '../shared/demos/emitter'
+import { timestampsPath } from '../shared/demos/timestamps'
+import { wirePath } from '../shared/demos/wire'
 import { createApp, type AppOptions } from './app'
+import { errors } from './errors'
+import { refuseOtherMethods } from './methods'
 import type { Page } from './page'
 import { Hub } from './sse/hub'
 import { MemoryEventLog } from './sse/memoryEventLog'
@@ -132,9 +140,9 @@ describe('an unknown path', () => {
     },
   )
 
-  it.each(['POST', 'PUT', 'DELETE'])('is what %s of a stream is', async (method) => {
+  it.each(['POST', 'PUT', 'DELETE'])('is a JSON 404 for %s too', async (method) => {
     const { ask, streams } = await app()
-    expect((await ask('/sse', { method })).status).toBe(404)
+    expect((await ask('/nowhere', { method })).status).toBe(404)
     expect(streams.size).toBe(0)
   })
 
@@ -142,6 +150,44 @@ describe('an unknown path', () => {
     const { ask } = await app({ page: pageOf(express.static(import.meta.dirname)) })
     expect((await ask('/settings.ts')).status).toBe(200)
     expect((await ask('/nowhere')).status).toBe(404)
+  })
+})
+
+describe('a method that a path does not have', () => {
+  const page = pageOf(Router().get(['/', '/channel'], (_req, res) => void res.send('page')))
+  const paths = [
+    ...['/healthz', '/readyz', '/metrics', '/', '/channel'],
+    ...[timestampsPath, wirePath, emitterPath, emitterLogPath, byHandPaths.subscribe, channelPaths.subscribe],
+    ...[comparisonPaths.figures, comparisonPaths.shortPolling, comparisonPaths.longPolling, comparisonPaths.sse],
+  ]
+
+  it.each(paths)('is a 405 with those that it has: %s', async (path) => {
+    const { ask } = await app({ page })
+    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
+      const answer = await ask(path, { method, headers: { Accept: 'text/html' } })
+      expect([answer.status, answer.headers.get('allow')], method).toEqual([405, 'GET, HEAD'])
+      expect(await answer.json()).toEqual({ error: { code: 'method', message: 'Use GET or HEAD.' } })
+    }
+  })
+
+  it('is one of all that its routes have, in however many routers', async () => {
+    const refusals = Router()
+    const routes = Router()
+      .use(Router().post('/a', () => undefined))
+      .get('/a', () => undefined)
+      .delete('/a/:id', () => undefined)
+      .all('/b', (_req, res) => void res.send('b'))
+    refuseOtherMethods(refusals, routes)
+    const port = await serve(
+      express()
+        .use(routes, refusals)
+        .use(errors(() => undefined)),
+    )
+    const put = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${port}${path}`, { method: 'PUT' })
+    expect((await put('/a')).headers.get('allow')).toBe('POST, GET, HEAD')
+    expect((await put('/a/1')).headers.get('allow')).toBe('DELETE')
+    expect((await put('/b')).status).toBe(200)
+    expect((await put('/c')).status).toBe(404)
   })
 })
 
@@ -176,7 +222,7 @@ describe('an error', () => {
     const answer = await ask('/sse/push', { method: 'POST', headers, body: '{"id":' })
     expect(answer.status).toBe(400)
     const text = await answer.text()
-    expect(JSON.parse(text)).toMatchObject({ error: { code: 'request' } })
+    expect(JSON.parse(text)).toMatchObject({ error: { code: 'body' } })
     expect(text).not.toMatch(/node_modules|\.js:\d+/)
   })
 
@@ -188,12 +234,12 @@ describe('an error', () => {
   ])('that is a bug (%s) goes to the console, and to the client as a JSON 500 that does not tell it', async (error) => {
     const reported = vi.spyOn(console, 'error').mockImplementation(() => undefined)
     const page = pageOf((_req, _res, next) => next(error))
-    const answer = await (await app({ page })).ask('/')
+    const answer = await (await app({ page })).ask('/?content=secret')
     expect(answer.status).toBe(500)
     expect(await answer.text()).toBe(
       '{"error":{"code":"internal","message":"The server failed to answer. The reason is in its log."}}',
     )
-    expect(reported).toHaveBeenCalledExactlyOnceWith(error)
+    expect(reported).toHaveBeenCalledExactlyOnceWith('GET / failed:', error)
   })
 
   it('in the middle of an answer cuts it off, and says nothing into it', async () => {
@@ -205,7 +251,7 @@ describe('an error', () => {
     const { port } = await app({ page })
     const received = await new Client(port, request('GET')).toEnd()
     expect(received).toMatch(/\r\n\r\na\r\nhalf of it\r\n$/)
-    expect(reported).toHaveBeenCalledExactlyOnceWith(error)
+    expect(reported).toHaveBeenCalledExactlyOnceWith('GET / failed:', error)
   })
 })
 

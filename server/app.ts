@@ -1,8 +1,8 @@
 import type { RequestListener } from 'node:http'
-import express, { type Request, type RequestHandler, type Response } from 'express'
+import express, { Router, type Request, type RequestHandler, type Response } from 'express'
 import helmet from 'helmet'
 import { comparisonPaths } from '../shared/demos/comparison'
-import { changing } from './changing'
+import { changing, insiders } from './changing'
 import { ChannelQuota } from './channelQuota'
 import { byHand, type ByHandOptions } from './demos/byHand'
 import { channel } from './demos/channel'
@@ -14,6 +14,8 @@ import { errors, sendError } from './errors'
 import { noBody, noHandshake, servedHosts } from './guards'
 import { handshakesTo, wantsWebSocket, type UpgradeListener } from './handshake'
 import { HttpError } from './httpError'
+import { refuseOtherMethods } from './methods'
+import { Metrics, type MetricSources } from './metrics'
 import type { Page } from './page'
 import { readSettings, type Settings } from './settings'
 import type { Hub } from './sse/hub'
@@ -28,8 +30,10 @@ type AppSettings = Pick<
 export interface AppOptions extends Partial<AppSettings> {
   streams: Streams
   hub: Hub
-  /** Channels that are kept, for `/healthz`. @default those with a subscriber */
-  channels?: () => number
+  /** For `/healthz` and `/metrics`. */
+  log?: MetricSources['log']
+  /** For `/metrics`. */
+  connections?: MetricSources['connections']
   /** Milliseconds for which a channel is kept. @default that of the settings */
   channelAge?: number
   /** Without a page, only the API is served. */
@@ -51,15 +55,17 @@ export interface App {
 
 /** The whole application: security headers, the demos' routes, the page, and an error for everything else. */
 export function createApp(options: AppOptions): App {
-  const { emitter, log, ...defaults } = readSettings({})
-  const { streams, hub, page, maxUnsentBytes = emitter.maxUnsentBytes, channelAge = log.maxAge } = options
-  const { channels = () => hub.size } = options
+  const { emitter, log: logDefaults, ...defaults } = readSettings({})
+  const { streams, hub, log, page } = options
+  const { maxUnsentBytes = emitter.maxUnsentBytes, channelAge = logDefaults.maxAge } = options
   const settings: AppSettings = { ...defaults, ...options }
   const { maxEventBytes: maxContentBytes } = settings
 
   const change = changing(settings)
   const quota = new ChannelQuota({ perClient: settings.channelsPerAddress, maxAge: channelAge })
   const compared = comparison(streams, change, options.comparison)
+  const metrics = new Metrics(options)
+  const otherMethods = Router()
 
   const app = express()
   app.disable('x-powered-by')
@@ -67,14 +73,23 @@ export function createApp(options: AppOptions): App {
   const headers = securityHeaders(page?.live ?? false)
   app.use(compared.watch, headers)
   app.use(servedHosts(settings.allowedHosts), noHandshake(comparisonPaths.webSocket), noBody)
+  // Express would answer 200.
+  app.use((req, res, next) => (req.method === 'OPTIONS' ? otherMethods(req, res, next) : next()))
 
   app.get('/healthz', (_req, res) => {
-    res.json({ status: 'ok', streams: streams.size, channels: channels(), uptime: Math.round(process.uptime()) })
+    res.json({
+      status: 'ok',
+      streams: streams.size,
+      channels: log?.size ?? hub.size,
+      uptime: Math.round(process.uptime()),
+    })
   })
   app.get('/readyz', (_req, res) => {
     if (streams.refusal) throw streams.refusal
     res.json({ status: 'ready' })
   })
+
+  app.use(metrics.router(insiders(settings)))
 
   app.use(timestamps(streams, options.timestamps))
   app.use(wire(streams, options.wire))
@@ -84,8 +99,12 @@ export function createApp(options: AppOptions): App {
   app.use(compared.router)
 
   if (page) app.use(page.handler)
-  app.use((req, res) => sendError(res, new HttpError(404, 'not-found', `There is nothing at ${req.path}.`)))
-  app.use(errors())
+  refuseOtherMethods(otherMethods, app.router)
+  app.use(otherMethods)
+  app.use((req) => {
+    throw new HttpError(404, 'not-found', `There is nothing at ${req.path}.`)
+  })
+  app.use(errors((error) => metrics.refused(error)))
 
   // What reaches none of this is an address that Express cannot read. It would answer with a page of its own.
   const unreadable = new HttpError(400, 'request', 'The address of this request cannot be read.')

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { byHandPaths } from '../shared/demos/byHand'
 import { channelPaths, greeting } from '../shared/demos/channel'
 import { comparisonPaths } from '../shared/demos/comparison'
@@ -92,6 +92,13 @@ describe.each(WAYS)('what changes something, %s,', (_way, methods, credentials, 
     await expectForbidden('cross-site', methods, { ...credentials, Origin }, options)
   })
 
+  it.each(['http://evil.example/page', 'http://localhost:3001/', 'http://localhost.evil.example/', 'about:blank', 'x'])(
+    'is refused without Sec-Fetch-Site and Origin when the Referer is "%s"',
+    async (Referer) => {
+      await expectForbidden('cross-site', methods, { ...credentials, Referer }, options)
+    },
+  )
+
   it.each<Headers>([
     { 'Sec-Purpose': 'prefetch' },
     { 'Sec-Purpose': 'prefetch;prerender', 'Sec-Fetch-Site': 'none' },
@@ -113,6 +120,10 @@ describe.each(WAYS)('what changes something, %s,', (_way, methods, credentials, 
     { Host: 'LOCALHOST:3000', Origin: 'http://localhost:3000' },
     { Host: '[::1]:3000', Origin: 'http://[::1]:3000' },
     { Origin: 'https://localhost' },
+    { Referer: 'http://localhost/page' },
+    { Referer: '' },
+    { Referer: 'http://elsewhere.example/', 'Sec-Fetch-Site': 'same-origin' },
+    { Referer: 'http://elsewhere.example/', Origin: 'http://localhost' },
   ])('is done for %o', async (headers) => {
     for (const method of methods) await expectTaken(method, { ...credentials, ...headers }, options)
   })
@@ -141,7 +152,13 @@ describe('what changes something, without a token,', () => {
     { 'X-Forwarded-For': '' },
     { 'X-Forwarded-Proto': 'https' },
     { 'x-forwarded-anything': 'x' },
+    { 'X-Forwarded': 'for=192.0.2.1' },
+    { 'X-Original-Host': 'app.example' },
     { 'X-Real-IP': '192.0.2.1' },
+    { 'X-Client-IP': '192.0.2.1' },
+    { 'True-Client-IP': '192.0.2.1' },
+    { 'CF-Connecting-IP': '192.0.2.1' },
+    { 'X-ProxyUser-IP': '192.0.2.1', 'CDN-Loop': 'cdn.example' },
     { Via: '1.1 proxy' },
   ])('is refused when it came through a proxy that says so: %o', async (headers) => {
     await expectForbidden('not-local', ['GET', 'POST'], headers)
@@ -169,7 +186,7 @@ describe('what changes something, without a token,', () => {
         expect(errorOf(reply), path).toEqual({
           status: 403,
           code: 'not-local',
-          message: 'Changes are accepted only from the machine that the server runs on.',
+          message: 'This is only for the machine that the server runs on.',
         })
       }
     await expectUntouched()
@@ -280,5 +297,19 @@ describe('the rate of changes', () => {
     expect(await from('2001:db8::1')).toBe(200)
     expect(await from('2001:db8::ffff:1')).toBe(429)
     expect(await from('2001:db8:0:1::1')).toBe(200)
+  })
+
+  it('is over after a minute, whatever is done to the clock on the wall', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'], now: Date.now() })
+    onTestFinished(() => void vi.useRealTimers())
+    const app = await startApp({ pushesPerMinute: 1, pushToken: token })
+    expect([await push(app), await push(app)]).toEqual([200, 429])
+    vi.setSystemTime(Date.now() - 3_600_000)
+    const reply = await app.ask('POST', channelPaths.push + query, authorized)
+    expect(Number(reply.headers['retry-after'])).toBeLessThanOrEqual(60)
+    vi.advanceTimersByTime(59_000)
+    expect(await push(app)).toBe(429)
+    vi.advanceTimersByTime(1_000)
+    expect(await push(app)).toBe(200)
   })
 })

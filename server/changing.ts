@@ -4,33 +4,32 @@ import { rateLimit } from 'express-rate-limit'
 import { hasBody, hostName } from './guards'
 import { HttpError } from './httpError'
 import { isLoopback } from './loopback'
+import { only } from './methods'
+import { MAX_FIELDS } from './params'
+import { RateWindow } from './rateWindow'
 import { sameOrigin } from './sameOrigin'
 import type { Settings } from './settings'
 import { clientKey } from './sse/clientKey'
 
+type ChangingSettings = Pick<Settings, 'pushToken' | 'pushesPerMinute' | 'maxEventBytes'>
+
 /** Middleware for every state-changing route: decides who may use it and how often, then parses the body. */
-export function changing({
-  pushToken,
-  pushesPerMinute,
-  maxEventBytes,
-}: Pick<Settings, 'pushToken' | 'pushesPerMinute' | 'maxEventBytes'>): Router {
+export function changing(settings: ChangingSettings): Router {
   // What can be six characters in JSON, `\u0000`, is one byte of content.
-  const limit = 6 * maxEventBytes + 1_024
-  const rate = perMinute(pushesPerMinute)
-  const who = pushToken === null ? [thisMachine, rate] : [rate, bearer(pushToken)]
-  return Router()
-    .use(pushToken === null ? methods('GET', 'POST') : methods('POST'))
-    .use(notAhead, sameOrigin, ...who, formOrJson)
-    .use(express.urlencoded({ extended: false, limit }), express.json({ limit }))
+  const limit = 6 * settings.maxEventBytes + 1_024
+  return (
+    Router()
+      // Without a token, GET changes state too, so that people can try it in the address bar. HEAD never does.
+      .use(settings.pushToken === null ? only('GET', 'POST') : only('POST'))
+      .use(notAhead, sameOrigin, ...insiders(settings), formOrJson)
+      .use(express.urlencoded({ extended: false, limit, parameterLimit: MAX_FIELDS }), express.json({ limit }))
+  )
 }
 
-/** Without a token, GET changes state too, so that people can try it in the address bar. HEAD never does. */
-function methods(...allowed: string[]): RequestHandler {
-  const message = `Use ${allowed.join(' or ')}.`
-  return (req, _res, next) => {
-    if (!allowed.includes(req.method)) throw new HttpError(405, 'method', message, { Allow: allowed.join(', ') })
-    next()
-  }
+/** Lets in whoever has the token, and where there is none, this machine; each of them so often. */
+export function insiders({ pushToken, pushesPerMinute }: Omit<ChangingSettings, 'maxEventBytes'>): RequestHandler[] {
+  const rate = perMinute(pushesPerMinute)
+  return pushToken === null ? [thisMachine, rate] : [rate, bearer(pushToken)]
 }
 
 /** Refuses prefetch and prerender: an address bar loads what was typed before while nobody has pressed Enter yet. */
@@ -41,7 +40,8 @@ const notAhead: RequestHandler = (req, _res, next) => {
   next()
 }
 
-const FORWARDED = /^(forwarded|via|x-real-ip|x-forwarded-.*)$/
+/** `Forwarded`, `X-Forwarded`, `X-Forwarded-For`, `X-Original-Host`, `X-Real-IP`, `True-Client-IP`, `CF-Connecting-IP` and their like. */
+const FORWARDED = /^(forwarded|via|cdn-loop|x-(forwarded|original)(-.*)?|(.*-)?(client|real|connecting)-?ip)$/
 
 /**
  * Refuses requests that may come from another machine. The server listens on loopback, so they come through a local proxy. Most of
@@ -54,11 +54,11 @@ const thisMachine: RequestHandler = (req, _res, next) => {
     throw new HttpError(
       403,
       'not-local',
-      'Changes are accepted only from the machine that the server runs on.',
+      'This is only for the machine that the server runs on.',
       {},
       {
         setting: 'SSE_PUSH_TOKEN',
-        text: 'is not set, so a change that came through a proxy or under another name was refused. Set it to allow them.',
+        text: 'is not set, so a request that came through a proxy or under another name was refused. Set it to allow them.',
       },
     )
   next()
@@ -69,6 +69,7 @@ function perMinute(limit: number): RequestHandler {
   const limiter = rateLimit({
     windowMs: 60_000,
     limit,
+    store: new RateWindow(60_000),
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     keyGenerator: (req) => clientKey(req),

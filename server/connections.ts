@@ -10,11 +10,16 @@ import type { Duplex } from 'node:stream'
 export class Connections {
   /** In the order in which they began to wait. Null for one that has become a WebSocket. */
   readonly #answers = new Map<Duplex, Set<ServerResponse> | null>()
+  /** On connections that are closed. */
+  #bytesWritten = 0
 
   constructor(server: Server, max: number) {
     server.on('connection', (socket) => {
       this.#answers.set(socket, new Set())
-      socket.once('close', () => this.#answers.delete(socket))
+      socket.once('close', () => {
+        this.#answers.delete(socket)
+        this.#bytesWritten += writtenTo(socket)
+      })
       if (this.#answers.size > max) this.#makeRoom()
     })
     server.on('request', ({ socket }, res) => {
@@ -26,6 +31,13 @@ export class Connections {
 
   get size(): number {
     return this.#answers.size
+  }
+
+  /** Since the server began. */
+  get bytesWritten(): number {
+    let sum = this.#bytesWritten
+    for (const socket of this.#answers.keys()) sum += writtenTo(socket)
+    return sum
   }
 
   /** Whether a response has begun and not ended on this connection: another one would become a part of it. */
@@ -63,4 +75,8 @@ function isIncomplete({ req, headersSent }: ServerResponse): boolean {
 
 function hasRead(socket: Duplex): boolean {
   return 'bytesRead' in socket && socket.bytesRead !== 0
+}
+
+function writtenTo(socket: Duplex): number {
+  return 'bytesWritten' in socket ? Number(socket.bytesWritten) : 0
 }

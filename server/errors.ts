@@ -1,23 +1,28 @@
 import type { ErrorRequestHandler, Response } from 'express'
 import { HttpError, type Hint } from './httpError'
 import { OperatorHints } from './operatorHints'
+import { MAX_FIELDS } from './params'
 import { SseEmitterError } from './sse/emitter'
 import { EventLogError } from './sse/eventLog'
 import { CapacityError } from './sse/streams'
 
 /** Answers every error as JSON, with nothing of the server's inside in it. What the operator can do goes to the log. */
-export function errors(): ErrorRequestHandler {
+export function errors(answered: (error: HttpError) => void): ErrorRequestHandler {
   const hints = new OperatorHints()
-  return (error: unknown, _req, res, next) => {
+  return (error: unknown, req, res, next) => {
+    // Without the query, which may have what somebody wrote.
+    const report = (): void => console.error(`${req.method} ${req.path} failed:`, error)
     if (res.headersSent) {
-      console.error(error)
+      report()
       next(error)
       return
     }
     const known = toHttpError(error)
-    if (known === null) console.error(error)
+    if (known === null) report()
     if (known?.hint) hints.say(known.hint)
-    sendError(res, known ?? new HttpError(500, 'internal', 'The server failed to answer. The reason is in its log.'))
+    const answer = known ?? new HttpError(500, 'internal', 'The server failed to answer. The reason is in its log.')
+    answered(answer)
+    sendError(res, answer)
   }
 }
 
@@ -51,7 +56,7 @@ function toHttpError(error: unknown): HttpError | null {
         text: 'a body was refused that no content of this size needs.',
       },
     )
-  return new HttpError(error.status, 'request', `The request cannot be read: ${error.message}.`)
+  return unreadable(error)
 }
 
 /** What the operator can do where the server has no room, by what there is no room for. */
@@ -72,7 +77,26 @@ function busy(kind: string, message: string, retryAfter: number): HttpError {
   return new HttpError(503, `capacity-${kind}`, message, { 'Retry-After': String(retryAfter) }, HINTS[kind] ?? null)
 }
 
+/** In words of our own: a parser's may quote what it has read. */
+function unreadable({ status, type, message }: ClientError): HttpError {
+  switch (type) {
+    case undefined:
+      return new HttpError(status, 'request', `The request cannot be read: ${message}.`)
+    case 'parameters.too.many':
+      return new HttpError(status, 'body', `The form has more than ${MAX_FIELDS} fields: send fewer.`)
+    case 'entity.parse.failed':
+      return new HttpError(status, 'body', 'The body must be a JSON object, as {"id":"a","content":"x"}.')
+    case 'charset.unsupported':
+    case 'encoding.unsupported':
+      return new HttpError(status, 'body', 'The body must be UTF-8, and may be compressed with gzip, deflate or br.')
+    default:
+      return new HttpError(status, 'body', 'The body cannot be read: it has another length than its header says.')
+  }
+}
+
+type ClientError = Error & { status: number; limit?: number; type?: string }
+
 /** What Express and its body parsers throw for a request that they cannot read. */
-function isClientError(error: unknown): error is Error & { status: number; limit?: number } {
+function isClientError(error: unknown): error is ClientError {
   return error instanceof Error && 'status' in error && Number(error.status) >= 400 && Number(error.status) < 500
 }

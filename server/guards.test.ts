@@ -356,8 +356,8 @@ describe('a body', () => {
     async (body) => {
       const app = await startApp()
       const { status, code, message } = errorOf(await post(app, channelPaths.push, body, JSON_TYPE))
-      expect([status, code]).toEqual([400, 'request'])
-      expect(message).toMatch(/^The request cannot be read: .*JSON.*\.$/)
+      expect([status, code]).toEqual([400, 'body'])
+      expect(message).toBe('The body must be a JSON object, as {"id":"a","content":"x"}.')
     },
   )
 
@@ -389,7 +389,29 @@ describe('a body', () => {
   ])('in %s that is unknown is refused', async (_what, headers) => {
     const app = await startApp()
     const reply = await app.ask('POST', channelPaths.push, headers, 'id=a&content=x')
-    expect(errorOf(reply)).toMatchObject({ status: 415, code: 'request' })
+    expect(errorOf(reply)).toMatchObject({
+      status: 415,
+      code: 'body',
+      message: expect.stringMatching(/^The body must be UTF-8/) as string,
+    })
+  })
+
+  it('of more fields than any route has is refused with how many there may be', async () => {
+    const app = await startApp()
+    const fields = (count: number): string => `id=a&content=x${'&x=1'.repeat(count - 2)}`
+    expect((await post(app, channelPaths.push, fields(20), FORM)).status).toBe(200)
+    expect(errorOf(await post(app, channelPaths.push, fields(21), FORM))).toEqual({
+      status: 413,
+      code: 'body',
+      message: 'The form has more than 20 fields: send fewer.',
+    })
+  })
+
+  it('that is not packed as it says is refused', async () => {
+    const app = await startApp()
+    const head = request('POST', channelPaths.push, { 'Content-Type': FORM, 'Content-Encoding': 'gzip' })
+    const reply = await app.exchange(head.replace(/\r\n$/, 'Content-Length: 3\r\nConnection: close\r\n\r\nabc'))
+    expect(errorOf(reply)).toMatchObject({ status: 400, code: 'request' })
   })
 
   const SMUGGLED = request('POST', `${channelPaths.push}?id=smuggled&content=x`)
@@ -740,7 +762,9 @@ describe('a client that does not speak HTTP', () => {
 
   it('and asks for a tunnel or another protocol gets none', async () => {
     const app = await startApp()
-    expect(await new Client(app.port, request('CONNECT', 'evil.example:443')).toEnd()).toBe('')
+    const tunnel = replyOf(await new Client(app.port, request('CONNECT', 'evil.example:443')).toEnd())
+    expect(errorOf(tunnel)).toEqual({ status: 405, code: 'method', message: 'This is no proxy.' })
+    expect(tunnel.headers['allow']).toBe('GET, HEAD, POST')
     const webSocket = { Connection: 'Upgrade', Upgrade: 'websocket' }
     const refused = new Client(app.port, request('GET', '/healthz', webSocket))
     expect(errorOf(replyOf(await refused.toEnd()))).toMatchObject({ status: 404, code: 'not-found' })
@@ -794,8 +818,8 @@ describe('every answer', () => {
     ['GET', '/healthz', {}, 200],
     ['GET', '/nowhere', {}, 404],
     ['GET', '/nowhere', { Accept: 'text/html' }, 404],
-    ['POST', '/sse', {}, 404],
-    ['OPTIONS', '/sse', {}, 200],
+    ['POST', '/sse', {}, 405],
+    ['OPTIONS', '/sse', {}, 405],
     ['OPTIONS', channelPaths.push, {}, 405],
     ['GET', channelPaths.push, own, 400],
     ['GET', `${channelPaths.push}?id=a&content=x`, own, 200],

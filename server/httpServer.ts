@@ -46,35 +46,51 @@ export function createHttpServer({
     // What is pipelined behind a wish for another protocol is lost: the client has to know.
     if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false
   })
-  server.on('clientError', (error, socket) => {
-    if (connections.isAnswering(socket)) socket.destroy()
-    else refuse(error, socket)
+  const refuse = (socket: Duplex, error: Refusal): void => {
+    if (connections.isAnswering(socket) || !socket.writable) socket.destroy()
+    else answer(socket, error)
+  }
+  server.on('clientError', (error: Error & { code?: string }, socket) => {
+    if (error.code === 'ECONNRESET') socket.destroy()
+    else refuse(socket, explain(error.code))
+  })
+  server.on('connect', (_req, socket) => {
+    socket.on('error', () => socket.destroy())
+    refuse(socket, { status: 405, code: 'method', message: 'This is no proxy.', head: 'Allow: GET, HEAD, POST\r\n' })
   })
   return { server, connections }
 }
 
-function refuse(error: Error & { code?: string }, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const [status, message] = explain(error.code)
-  const body = JSON.stringify({ error: { code: 'request', message } })
+interface Refusal {
+  status: number
+  code: string
+  message: string
+  /** Header lines of its own. */
+  head?: string
+}
+
+function answer(socket: Duplex, { status, code, message, head = '' }: Refusal): void {
+  const body = JSON.stringify({ error: { code, message } })
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nContent-Type: application/json; charset=utf-8\r\n${head}` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
   // Node no longer looks after it, and the client may never close.
   setTimeout(() => socket.destroy(), LINGER).unref()
 }
 
-function explain(code: string | undefined): [number, string] {
-  switch (code) {
+function explain(error: string | undefined): Refusal {
+  const code = 'request'
+  switch (error) {
     case 'HPE_HEADER_OVERFLOW':
-      return [431, 'The address and headers are larger than 16 KiB: send the content with POST.']
+      return {
+        status: 431,
+        code,
+        message: 'The address and headers are larger than 16 KiB: send the content with POST.',
+      }
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return [408, 'The request took too long to arrive.']
+      return { status: 408, code, message: 'The request took too long to arrive.' }
     default:
-      return [400, 'This is not an HTTP request.']
+      return { status: 400, code, message: 'This is not an HTTP request.' }
   }
 }

@@ -27,7 +27,8 @@ async function main(): Promise<void> {
     streams,
     page,
     hub: new Hub(log),
-    channels: () => log.size,
+    log,
+    connections: httpServer.connections,
     channelAge: logLimits.maxAge,
     maxUnsentBytes: emitter.maxUnsentBytes,
   })
@@ -40,7 +41,7 @@ async function main(): Promise<void> {
   const stop = (): void => {
     // A second signal ends the process at once, as signals do when nobody listens.
     process.off('SIGTERM', stop).off('SIGINT', stop)
-    shutDown(httpServer, streams, page, settings.shutdownWindow).then(() => process.exit(0), fail)
+    shutDown(httpServer, streams, log, page, settings.shutdownWindow).then(() => process.exit(0), fail)
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
 

@@ -2,6 +2,9 @@ import type { Request } from 'express'
 import { CHANNEL_ID } from '../shared/demos/channel'
 import { HttpError } from './httpError'
 
+/** Fields of a form. No route has as many. */
+export const MAX_FIELDS = 20
+
 /**
  * One parameter, from the query or from a form or JSON body, which wins. Null if it is absent.
  *

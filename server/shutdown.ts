@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpServer } from './httpServer'
 import type { Page } from './page'
+import type { EventLog } from './sse/eventLog'
 import type { Streams } from './sse/streams'
 
 /** Milliseconds that connections may take to close after the last stream was ended. */
@@ -10,6 +11,7 @@ const GRACE = 3_000
 export async function shutDown(
   { server, connections }: HttpServer,
   streams: Streams,
+  log: Pick<EventLog, 'close'>,
   page: Page,
   /** Milliseconds over which the streams are ended. */
   window: number,
@@ -27,4 +29,6 @@ export async function shutDown(
   server.closeAllConnections()
   await Promise.all([closed, pageClosed])
   clearInterval(idle)
+  // Last: until now there were requests that needed it.
+  await log.close()
 }

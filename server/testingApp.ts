@@ -15,7 +15,7 @@ import { MemoryEventLog, type MemoryEventLogOptions } from './sse/memoryEventLog
 import { Streams, type StreamLimits } from './sse/streams'
 import { Client, request } from './testing'
 
-export interface TestAppOptions extends Partial<Omit<AppOptions, 'streams' | 'hub'>> {
+export interface TestAppOptions extends Partial<Omit<AppOptions, 'streams' | 'hub' | 'log' | 'connections'>> {
   limits?: StreamLimits
   /** Of every emitter. @default no `retry:` hint and no heartbeat, so that a stream is what the demo sends */
   sse?: SseEmitterOptions
@@ -57,8 +57,16 @@ export async function startApp({
   const streams = new Streams(limits, { retry: false, heartbeat: 0, ...sse })
   const log = new MemoryEventLog(logOptions)
   const hub = new Hub(log)
-  const app = createApp({ streams, hub, pushesPerMinute: 100_000, channelsPerAddress: 100_000, ...options })
-  const { server } = createHttpServer(http)
+  const { server, connections } = createHttpServer(http)
+  const app = createApp({
+    streams,
+    hub,
+    log,
+    connections,
+    pushesPerMinute: 100_000,
+    channelsPerAddress: 100_000,
+    ...options,
+  })
   server.on('request', app.request).on('upgrade', app.upgrade)
   onTestFinished(() => {
     server.close()

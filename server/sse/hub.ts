@@ -32,6 +32,14 @@ export interface SubscribeOptions {
   snapshot?: SnapshotProvider
 }
 
+/** What this process did, since the hub was made. */
+export interface HubCounts {
+  published: number
+  publishFailures: number
+  /** Failures of the log while subscribers waited for it, each of which is retried. */
+  logFailures: number
+}
+
 /** What is published in one turn of the event loop. */
 interface Run {
   events: number
@@ -61,19 +69,31 @@ export class Hub {
   readonly #channels = new Map<string, Channel>()
   readonly #options: ChannelOptions
   readonly #deadline: number
+  readonly #counts: HubCounts = { published: 0, publishFailures: 0, logFailures: 0 }
   #run: Run | null = null
 
   constructor(log: EventLog, options: HubOptions = {}) {
     const { batchBytes = 64 * 1_024, deadline = 5_000, retryDelay = 100, onFailure = reporter() } = options
     this.#log = log
     this.#reads = new Reads(log, deadline)
-    this.#options = { batchBytes, retryDelay, onFailure }
+    this.#options = {
+      batchBytes,
+      retryDelay,
+      onFailure: (error) => {
+        this.#counts.logFailures += 1
+        onFailure(error)
+      },
+    }
     this.#deadline = deadline
   }
 
   /** Channels that someone listens to. */
   get size(): number {
     return this.#channels.size
+  }
+
+  get counts(): Readonly<HubCounts> {
+    return this.#counts
   }
 
   /**
@@ -114,6 +134,7 @@ export class Hub {
    */
   async publish(name: string, event: ChannelEvent, options: AppendOptions = {}): Promise<Position> {
     const position = await this.#append(name, event, options)
+    this.#counts.published += 1
     const { events, bytes } = this.#log.retention
     // After the append: the subscribers' tick comes before the end of the run.
     const run = (this.#run ??= this.#newRun())
@@ -150,7 +171,10 @@ export class Hub {
         return await withDeadline(() => this.#log.append(name, event, options), this.#deadline)
       } catch (error) {
         const isTransient = error instanceof EventLogError && error.kind === 'unavailable'
-        if (!isTransient || options.key === undefined || attempt === ATTEMPTS) throw error
+        if (!isTransient || options.key === undefined || attempt === ATTEMPTS) {
+          this.#counts.publishFailures += 1
+          throw error
+        }
         await sleep(backoff(attempt, this.#options.retryDelay))
       }
     }

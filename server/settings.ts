@@ -1,6 +1,7 @@
 import { domainToASCII } from 'node:url'
 import { isLoopback } from './loopback'
 import { emitterDefaults } from './sse/emitter'
+import { memoryLogDefaults } from './sse/memoryEventLog'
 import { streamLimits } from './sse/streams'
 
 /** A setting that is a whole number. */
@@ -26,11 +27,11 @@ const INTEGERS = {
   REQUEST_TIMEOUT_MS: { fallback: 20_000, min: 100, max: 3_600_000 },
   KEEP_ALIVE_MS: { fallback: 75_000, min: 1_000, max: 3_600_000 },
   SHUTDOWN_MS: { fallback: 2_000, min: 0, max: 600_000 },
-  CHANNEL_MAX_EVENTS: { fallback: 1_000, min: 1, max: 1_000_000 },
-  CHANNEL_MAX_BYTES: { fallback: 4 * 2 ** 20, min: 65_536, max: 2 ** 30 },
-  CHANNEL_MAX_AGE_MS: { fallback: 600_000, min: 1_000, max: 86_400_000 },
-  MAX_CHANNELS: { fallback: 10_000, min: 1, max: 10_000_000 },
-  MAX_LOG_BYTES: { fallback: 256 * 2 ** 20, min: 65_536, max: 2 ** 36 },
+  CHANNEL_MAX_EVENTS: { fallback: memoryLogDefaults.maxEvents, min: 1, max: 1_000_000 },
+  CHANNEL_MAX_BYTES: { fallback: memoryLogDefaults.maxBytes, min: 65_536, max: 2 ** 30 },
+  CHANNEL_MAX_AGE_MS: { fallback: memoryLogDefaults.maxAge, min: 1_000, max: 86_400_000 },
+  MAX_CHANNELS: { fallback: memoryLogDefaults.maxChannels, min: 1, max: 10_000_000 },
+  MAX_LOG_BYTES: { fallback: memoryLogDefaults.maxTotalBytes, min: 65_536, max: 2 ** 36 },
 } satisfies Record<string, IntegerSetting>
 
 /** Everything that can be set from outside, read and checked in one place. */

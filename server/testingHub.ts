@@ -8,7 +8,8 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { EventLogError, parsePosition, type Awaitable, type EventLog } from './sse/eventLog'
 import { Hub } from './sse/hub'
-import { Client, type Kind, type Mode } from './testingClient'
+import { action, type Action } from './testingActions'
+import { Client } from './testingClient'
 import { CHANNEL, DEADLINE, faulty, FAULTS, History, turns, type Fault } from './testingFaults'
 
 /** What several logs, one for each process, have in common. It keeps few events, so that a test sees them go. */
@@ -25,68 +26,6 @@ export interface Store {
 }
 
 const none = { maxBytes: 0 }
-
-const who = fc.nat({ max: 20 })
-const hubIndex = fc.nat({ max: 1 })
-const mode = fc.constantFrom<Mode>('open', 'slow', 'blocked')
-const kind = fc.constantFrom<Kind>('oldest', 'now', 'snapshot')
-const forged = fc.oneof(
-  fc.constantFrom(
-    'x',
-    ':',
-    '1',
-    '00',
-    '-1',
-    'e:-1',
-    'e:1',
-    'e+',
-    'e:01',
-    'e:1 ',
-    'e:1\n',
-    '\0',
-    `${'9'.repeat(5_000)}:1`,
-  ),
-  fc.constantFrom(
-    '0',
-    ':-1',
-    ':99999999999999999999',
-    ':9007199254740993',
-    ':1e3',
-    ':0x1',
-    ':5 junk',
-    ':1:1',
-    ':+1',
-    '+',
-  ),
-  fc.constantFrom('events after 0', 'events from oldest welcome'),
-  fc.string({ minLength: 1 }),
-)
-const action = fc.oneof(
-  {
-    weight: 16,
-    arbitrary: fc.record({
-      do: fc.constant('publish'),
-      hub: hubIndex,
-      count: fc.integer({ min: 1, max: 8 }),
-      size: fc.constantFrom(0, 0, 0, 50, 3_000),
-      isKeyed: fc.boolean(),
-    }),
-  },
-  { weight: 16, arbitrary: fc.record({ do: fc.constant('turns'), count: fc.integer({ min: 1, max: 6 }) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('sleep'), ms: fc.integer({ min: 1, max: 12 }) }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('subscribe'), hub: hubIndex, kind, mode }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('resume'), hub: hubIndex, who, mode }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('mode'), who, mode }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('cut'), who, part: fc.constantFrom(0, 0.3, 0.7, 1) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('over'), hub: hubIndex }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('age'), ms: fc.constantFrom(1, 500, 1_001) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('forge'), hub: hubIndex, id: forged }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('restart'), hub: hubIndex }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('wipe') }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('setBack'), events: fc.integer({ min: 1, max: 4 }) }) },
-)
-
-type Action = typeof action extends fc.Arbitrary<infer A> ? A : never
 
 class Play {
   readonly #store: Store

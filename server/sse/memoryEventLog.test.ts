@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Position, Watcher } from './eventLog'
 import { MemoryEventLog, type MemoryEventLogOptions } from './memoryEventLog'
+import { Ring } from './ring'
 
 const all = { maxBytes: 1e9 }
 const none = { maxBytes: 0 }
@@ -42,6 +43,18 @@ describe('a ring', () => {
     expect(kept(log, 'many')).toHaveLength(1_000)
     push(log, 'large', 12, 2 ** 19 - 1_000)
     expect(kept(log, 'large')).toHaveLength(8)
+  })
+
+  it.each([100, 10_000])('looks at those events alone that it takes, drops or gives: of %i', (maxEvents) => {
+    const log = create({ maxEvents, maxBytes: 2 ** 30, maxTotalBytes: 2 ** 30 })
+    const positions = push(log, 'c', maxEvents)
+    const look = vi.spyOn(Ring.prototype, 'at')
+    onTestFinished(() => look.mockRestore())
+    push(log, 'c', 1)
+    expect(look.mock.calls.length).toBeLessThanOrEqual(6)
+    look.mockClear()
+    expect(log.read('c', positions.at(-2) ?? '', all).events).toHaveLength(2)
+    expect(look.mock.calls.length).toBeLessThanOrEqual(6)
   })
 
   it('drops as many as a larger event needs', () => {

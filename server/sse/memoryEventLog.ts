@@ -38,6 +38,16 @@ export interface MemoryEventLogOptions {
   newEpochId?: () => string
 }
 
+/** What every log has unless told otherwise. */
+export const memoryLogDefaults: Required<Omit<MemoryEventLogOptions, 'now' | 'newEpochId'>> = {
+  maxEvents: 1_000,
+  maxBytes: 4 * 2 ** 20,
+  maxAge: 600_000,
+  maxFrameBytes: 2 ** 19,
+  maxChannels: 10_000,
+  maxTotalBytes: 256 * 2 ** 20,
+}
+
 interface Channel {
   /** The living epoch, or the one that ended last. */
   newest: Epoch
@@ -67,14 +77,14 @@ export class MemoryEventLog implements EventLog {
   #closed = false
 
   constructor(options: MemoryEventLogOptions = {}) {
-    const { maxEvents = 1_000, maxBytes = 4 * 2 ** 20, maxFrameBytes = 2 ** 19, maxAge = 600_000 } = options
-    const { maxTotalBytes = 256 * 2 ** 20 } = options
+    const limits = { ...memoryLogDefaults, ...options }
+    const { maxEvents, maxBytes, maxAge, maxFrameBytes, maxChannels, maxTotalBytes } = limits
     this.retention = surelyKept(maxEvents, maxBytes)
     // What exceeds the whole log will never fit, however long its client waits.
     const fitting = maxTotalBytes - EPOCH_COST - EVENT_COST
     this.#epochLimits = { maxEvents, maxBytes, maxFrameBytes: Math.min(maxFrameBytes, fitting) }
     this.#maxAge = maxAge
-    this.#channelShares = new Shares(options.maxChannels ?? 10_000)
+    this.#channelShares = new Shares(maxChannels)
     this.#byteShares = new Shares(maxTotalBytes)
     this.#now = options.now ?? (() => performance.now())
     this.#newEpochId = options.newEpochId ?? (() => randomBytes(9).toString('base64url'))

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
+import { ModuleKind, ScriptTarget, transpile } from 'typescript'
 import { expect, it } from 'vitest'
 import { Ring } from './ring'
 
@@ -18,4 +21,50 @@ it('is a queue', () => {
       }
     }),
   )
+})
+
+/** A ring whose arrays count each time that one of their items is read, written or removed. */
+function countingRing(): { ring: Ring<number>; work: { items: number } } {
+  const work = { items: 0 }
+  const count = (key: string | symbol): void => {
+    if (typeof key === 'string' && /^\d+$/.test(key)) work.items += 1
+  }
+  const Counting = function (length: number): unknown[] {
+    return new Proxy(new Array<unknown>(length), {
+      get: (items, key, receiver) => (count(key), Reflect.get(items, key, receiver) as unknown),
+      set: (items, key, value, receiver) => (count(key), Reflect.set(items, key, value, receiver)),
+      deleteProperty: (items, key) => (count(key), Reflect.deleteProperty(items, key)),
+    })
+  }
+  // Only what this copy of the module does is counted, and nothing else in the process has another Array.
+  const exports: { Ring?: typeof Ring } = {}
+  const source = readFileSync(new URL('ring.ts', import.meta.url), 'utf8')
+  runInNewContext(transpile(source, { module: ModuleKind.CommonJS, target: ScriptTarget.ES2022 }), {
+    exports,
+    Array: Counting,
+  })
+  if (!exports.Ring) throw new Error('There is no Ring.')
+  return { ring: new exports.Ring<number>(), work }
+}
+
+it.each([100, 10_000, 100_000])('of %i items takes no more work than a small one', (length) => {
+  const { ring, work } = countingRing()
+  const workOf = (action: () => unknown): number => {
+    const before = work.items
+    action()
+    return work.items - before
+  }
+  const fill = workOf(() => {
+    for (let n = 0; n < length; n++) ring.push(n)
+  })
+  expect(fill / length).toBeLessThanOrEqual(5)
+  for (let n = 0; n < 100; n++) {
+    expect(workOf(() => ring.shift())).toBeLessThanOrEqual(2)
+    expect(workOf(() => ring.push(n))).toBe(1)
+    expect(workOf(() => ring.at(n))).toBe(1)
+  }
+  const empty = workOf(() => {
+    for (let n = 0; n < length; n++) ring.shift()
+  })
+  expect(empty / length).toBeLessThanOrEqual(5)
 })

@@ -1,7 +1,7 @@
-import type { SseEmitter } from './emitter'
-import { encode } from './encode'
-import { EventLogError, type Batch, type EventLog, type LoggedEvent, type Position } from './eventLog'
-import { backoff, type Reading, type Reads, type SnapshotProvider } from './reads'
+import type { SseEmitter } from './emitter.js'
+import { encode } from './encode.js'
+import { EventLogError, type Batch, type EventLog, type LoggedEvent, type Position } from './eventLog.js'
+import { backoff, type Reading, type Reads, type SnapshotProvider } from './reads.js'
 
 /** What a channel needs of an emitter. */
 export type Emitter = Pick<

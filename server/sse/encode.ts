@@ -27,11 +27,11 @@ export type SseEncodeErrorKind = 'id' | 'event' | 'retry' | 'empty'
 /** A field that the wire format cannot carry. `kind` names the field; `empty` is an event with no field at all. */
 export class SseEncodeError extends TypeError {
   override readonly name = 'SseEncodeError'
-  constructor(
-    readonly kind: SseEncodeErrorKind,
-    message: string,
-  ) {
+  readonly kind: SseEncodeErrorKind
+
+  constructor(kind: SseEncodeErrorKind, message: string) {
     super(message)
+    this.kind = kind
   }
 }
 

@@ -1,4 +1,4 @@
-import { encode } from './encode'
+import { encode } from './encode.js'
 import {
   EventLogError,
   type AppendOptions,
@@ -8,9 +8,9 @@ import {
   type LoggedEvent,
   type Position,
   type ReadLimits,
-} from './eventLog'
-import { Ring } from './ring'
-import type { Shares } from './shares'
+} from './eventLog.js'
+import { Ring } from './ring.js'
+import type { Shares } from './shares.js'
 
 export interface EpochLimits {
   maxEvents: number

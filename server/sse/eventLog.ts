@@ -1,4 +1,4 @@
-import type { SseEvent } from './encode'
+import type { SseEvent } from './encode.js'
 
 /**
  * Where something is in a channel. As the `id` on the wire it comes back from clients, so a log never trusts one.
@@ -127,14 +127,19 @@ export type EventLogErrorKind = 'channels' | 'bytes' | 'oversized' | 'unavailabl
 
 export class EventLogError extends Error {
   override readonly name = 'EventLogError'
+  readonly kind: EventLogErrorKind
+  /** Seconds after which another attempt may succeed; null where waiting does not help. */
+  readonly retryAfter: number | null
+
   constructor(
-    readonly kind: EventLogErrorKind,
+    kind: EventLogErrorKind,
     message: string,
-    /** Seconds after which another attempt may succeed; null where waiting does not help. */
-    readonly retryAfter: number | null = null,
+    retryAfter: EventLogError['retryAfter'] = null,
     options?: ErrorOptions,
   ) {
     super(message, options)
+    this.kind = kind
+    this.retryAfter = retryAfter
   }
 }
 

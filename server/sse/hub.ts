@@ -1,8 +1,8 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
-import { Channel, type ChannelOptions, type Emitter } from './channel'
-import { closeEvent, encode } from './encode'
-import { EventLogError, type AppendOptions, type ChannelEvent, type EventLog, type Position } from './eventLog'
-import { backoff, Reads, withDeadline, type SnapshotProvider } from './reads'
+import { Channel, type ChannelOptions, type Emitter } from './channel.js'
+import { closeEvent, encode } from './encode.js'
+import { EventLogError, type AppendOptions, type ChannelEvent, type EventLog, type Position } from './eventLog.js'
+import { backoff, Reads, withDeadline, type SnapshotProvider } from './reads.js'
 
 export interface HubOptions {
   /**

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { Epoch, EPOCH_COST, EVENT_COST, surelyKept, type EpochLimits } from './epoch'
+import { Epoch, EPOCH_COST, EVENT_COST, surelyKept, type EpochLimits } from './epoch.js'
 import {
   EventLogError,
   parsePosition,
@@ -11,8 +11,8 @@ import {
   type Position,
   type ReadLimits,
   type Watcher,
-} from './eventLog'
-import { Shares } from './shares'
+} from './eventLog.js'
+import { Shares } from './shares.js'
 
 /**
  * Bytes are bytes of memory: an event counts some 512 beside its frame, an epoch some 1,024 beside its events.

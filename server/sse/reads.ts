@@ -1,5 +1,5 @@
-import { encode } from './encode'
-import { EventLogError, type Awaitable, type Batch, type EventLog, type Position } from './eventLog'
+import { encode } from './encode.js'
+import { EventLogError, type Awaitable, type Batch, type EventLog, type Position } from './eventLog.js'
 
 /** The state of a channel as text, no older than the call. What changes it must change the state first and publish then. */
 export type SnapshotProvider = () => Awaitable<string>

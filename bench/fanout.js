@@ -13,6 +13,7 @@ import { argv, cpuUsage, memoryUsage } from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { SseEmitter } from '../server/sse/emitter.ts'
+import { nodeSink } from '../server/sse/nodeSink.ts'
 import { encode } from '../server/sse/encode.ts'
 import { Hub } from '../server/sse/hub.ts'
 import { MemoryEventLog } from '../server/sse/memoryEventLog.ts'
@@ -86,7 +87,7 @@ function hub() {
   let size = 0
   return {
     accept: (_req, res) => {
-      void hub.subscribe('bench', () => new SseEmitter(res), { after: null })
+      void hub.subscribe('bench', () => new SseEmitter(nodeSink(res)), { after: null })
       size += 1
     },
     send: (data) => hub.publish('bench', { data }),

@@ -1,6 +1,6 @@
 import { domainToASCII } from 'node:url'
 import { isLoopback } from './loopback'
-import { emitterDefaults } from './sse/emitter'
+import { emitterDefaults } from './sse/emitterOptions'
 import { memoryLogDefaults } from './sse/memoryEventLog'
 import { streamLimits } from './sse/streams'
 

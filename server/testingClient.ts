@@ -29,6 +29,10 @@ class ScriptedEmitter implements Emitter {
     return this.#abort.signal
   }
 
+  get ended(): boolean {
+    return this.signal.aborted
+  }
+
   get writable(): boolean {
     return !this.signal.aborted && !this.#stalled
   }

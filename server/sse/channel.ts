@@ -6,7 +6,7 @@ import { backoff, type Reading, type Reads, type SnapshotProvider } from './read
 /** What a channel needs of an emitter. */
 export type Emitter = Pick<
   SseEmitter,
-  'signal' | 'writable' | 'write' | 'onDrain' | 'onCompletion' | 'complete' | 'completeWithError'
+  'ended' | 'writable' | 'write' | 'onDrain' | 'onCompletion' | 'complete' | 'completeWithError'
 >
 
 /** Where a subscriber begins. */

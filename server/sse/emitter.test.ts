@@ -1,10 +1,13 @@
 import { once } from 'node:events'
-import { Agent, get, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import type { ServerResponse } from 'node:http'
+import { connect, createServer as createHttp2Server, type Http2Session } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Client, request, serve } from '../testing'
-import { retryHint, SseEmitter, SseEmitterError, type SseEmitterOptions } from './emitter'
+import { SseEmitter, SseEmitterError } from './emitter'
+import { retryHint, type SseEmitterOptions } from './emitterOptions'
+import { nodeSink } from './nodeSink'
 
 interface Stream {
   emitter: SseEmitter
@@ -29,7 +32,7 @@ async function open({ head = request('GET'), reading = true, ...options }: OpenO
   const opened = deferred<Omit<Stream, 'client'>>()
   const port = await serve(({ socket }, res) => {
     const before = listenersOf(socket)
-    const emitter = new SseEmitter(res, options)
+    const emitter = new SseEmitter(nodeSink(res), options)
     const own = listenersOf(socket).filter((listener) => !before.includes(listener))
     const listeners = (): number => listenersOf(socket).filter((listener) => own.includes(listener)).length
     opened.resolve({ emitter, res, socket, calls: record(emitter), listeners })
@@ -114,8 +117,7 @@ describe('opening', () => {
       'Content-Type: text/event-stream; charset=utf-8',
       'Cache-Control: no-cache, no-transform',
       'X-Accel-Buffering: no',
-      'Connection: keep-alive',
-      'Keep-Alive: timeout=5',
+      'Connection: close',
       'Transfer-Encoding: chunked',
     ])
     expect(body).toBe('d\r\nretry: 1234\n\n\r\n')
@@ -147,7 +149,7 @@ describe('opening', () => {
 
   it('answers HEAD with the headers alone, completed, and the connection can be used again', async () => {
     const port = await serve((_req, res) => {
-      new SseEmitter(res, { retry: 7 })
+      new SseEmitter(nodeSink(res), { retry: 7 })
     })
     const client = new Client(port, request('HEAD'))
     expect(await client.until(/\r\n\r\n/)).toMatch(/Content-Type: text\/event-stream[^]*\r\n\r\n$/)
@@ -184,8 +186,8 @@ describe('opening', () => {
     const port = await serve((_req, res) => {
       for (const value of values) {
         const message = `${option} must be an integer from`
-        expect(() => new SseEmitter(res, { [option]: value }), String(value)).toThrow(RangeError)
-        expect(() => new SseEmitter(res, { [option]: value })).toThrow(message)
+        expect(() => new SseEmitter(nodeSink(res), { [option]: value }), String(value)).toThrow(RangeError)
+        expect(() => new SseEmitter(nodeSink(res), { [option]: value })).toThrow(message)
       }
       res.end(`${vi.getTimerCount()} timers`)
     })
@@ -334,14 +336,12 @@ describe('ending', () => {
     expect(late).toEqual(expected)
   })
 
-  it('by complete sends what was sent, then the end of the body, and keeps the connection', async () => {
+  it('by complete sends what was sent, then the end of the body, and closes the connection', async () => {
     const { emitter, client, calls } = await open({ retry: 1 })
     emitter.send({ data: 'last' })
     emitter.complete()
     expect(calls).toEqual(['completion'])
-    expect(chunksOf(await client.until(/0\r\n\r\n/))).toEqual(['retry: 1\n\n', 'data: last\n\n', ''])
-    client.socket.write(request('GET'))
-    await client.until(/0\r\n\r\nHTTP\/1.1 200 OK/)
+    expect(chunksOf(await client.toEnd())).toEqual(['retry: 1\n\n', 'data: last\n\n', ''])
   })
 
   it('calls several callbacks of each kind, in the order of their registration', async () => {
@@ -475,7 +475,7 @@ describe('a client that has left', () => {
     if (noticed) await closed
 
     const before = listenersOf(socket)
-    const emitter = new SseEmitter(res, { timeout: 60_000 })
+    const emitter = new SseEmitter(nodeSink(res), { timeout: 60_000 })
     expect(emitter.signal.aborted).toBe(true)
     expect(emitter.send({ data: 'x' })).toBe(false)
     const calls = record(emitter)
@@ -538,7 +538,7 @@ describe('a request that was pipelined', () => {
     const errors: unknown[] = []
     const port = await serve((_req, res) => {
       try {
-        streams.push(new SseEmitter(res))
+        streams.push(new SseEmitter(nodeSink(res)))
       } catch (error) {
         errors.push(error)
         res.writeHead(400).end('refused')
@@ -553,7 +553,7 @@ describe('a request that was pipelined', () => {
     expect(streams[0]?.send({ data: 'on' })).toBe(true)
     await client.until(/data: on\n\n/)
     streams[0]?.complete()
-    expect(await client.until(/refused/)).toMatch(/\r\n0\r\n\r\nHTTP\/1.1 400 Bad Request\r\n/)
+    expect(await client.toEnd()).toMatch(/data: on\n\n\r\n0\r\n\r\n$/)
   })
 
   it('does not keep the stream before it from noticing that the client has left', async () => {
@@ -562,7 +562,7 @@ describe('a request that was pipelined', () => {
     const port = await serve((_req, res) => {
       requests++
       try {
-        emitters.push(new SseEmitter(res))
+        emitters.push(new SseEmitter(nodeSink(res)))
       } catch {
         res.end()
       }
@@ -587,7 +587,7 @@ describe('a request that was pipelined', () => {
       const before = await first.promise
       before.end('first')
       await once(before, 'close')
-      new SseEmitter(res, { retry: 77 })
+      new SseEmitter(nodeSink(res), { retry: 77 })
     })
     await new Client(port, request('GET') + request('GET')).until(/first[^]*retry: 77\n\n/)
   })
@@ -639,14 +639,14 @@ describe('a slow client', () => {
   it('that drains in time lives on, and is told of once for each time', async () => {
     fakeTimers()
     const stream = await open({ drainTimeout: 1_000, heartbeat: 0, reading: false })
-    const { emitter, res, client, calls } = stream
+    const { emitter, socket, client, calls } = stream
     emitter.onDrain(() => calls.push(`drain ${String(emitter.writable)}`))
     for (let round = 0; round < 2; round++) {
       await fill(stream, 150_000)
       expect(emitter.writable).toBe(false)
       vi.advanceTimersByTime(999)
       calls.length = 0
-      const drained = once(res, 'drain')
+      const drained = once(socket, 'drain')
       client.socket.resume()
       await drained
       expect(vi.getTimerCount()).toBe(0)
@@ -675,10 +675,10 @@ describe('a slow client', () => {
     expect(calls).toEqual(['completion'])
   })
 
-  it('that reads the rest after complete gets all of it, and keeps its connection', async () => {
+  it('that reads the rest after complete gets all of it', async () => {
     fakeTimers()
     const stream = await open({ drainTimeout: 1_000, retry: false, reading: false })
-    const { emitter, res, socket, client } = stream
+    const { emitter, res, client } = stream
     await fill(stream, 150_000)
     emitter.send({ data: 'the last' })
     emitter.complete()
@@ -687,7 +687,6 @@ describe('a slow client', () => {
     expect(await client.until(/data: the last\n\n\r\n0\r\n\r\n$/)).toContain('data: x')
     await closed
     expect(vi.getTimerCount()).toBe(0)
-    expect(socket.destroyed).toBe(false)
   })
 })
 
@@ -708,12 +707,12 @@ describe('the heartbeat', () => {
 
   it('comes after 15 s by default', async () => {
     fakeTimers()
-    const { res } = await open()
-    const write = vi.spyOn(res, 'write')
+    const { socket } = await open()
+    const write = vi.spyOn(socket, 'write')
     vi.advanceTimersByTime(14_999)
     expect(write).not.toHaveBeenCalled()
     vi.advanceTimersByTime(1)
-    expect(write).toHaveBeenCalledExactlyOnceWith(Buffer.from(': \n\n'))
+    expect(write).toHaveBeenCalledExactlyOnceWith(Buffer.from('4\r\n: \n\n\r\n'))
   })
 
   it('waits anew after every event', async () => {
@@ -758,28 +757,29 @@ describe('the heartbeat', () => {
 
 describe('a connection that is kept', () => {
   it('gathers no listeners over 50 streams', async () => {
-    const sockets = new Set<Socket>()
+    const connections = new Set<Http2Session>()
     const counts: Record<string, number>[] = []
     const warned = vi.fn<(warning: Error) => void>()
     process.on('warning', warned)
-    const port = await serve((req, res) => {
-      sockets.add(req.socket)
-      counts.push(Object.fromEntries(req.socket.eventNames().map((name) => [name, req.socket.listenerCount(name)])))
-      const emitter = new SseEmitter(res)
+    const server = createHttp2Server(({ stream }, res) => {
+      const { session } = stream
+      if (!session) throw new Error('The stream has no connection.')
+      connections.add(session)
+      counts.push(Object.fromEntries(session.eventNames().map((name) => [name, session.listenerCount(name)])))
+      const emitter = new SseEmitter(nodeSink(res))
       emitter.send({ data: 'x' })
       emitter.complete()
-    })
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-    for (let n = 0; n < 50; n++) {
-      const [answer] = (await once(get({ port, host: '127.0.0.1', agent }), 'response')) as [IncomingMessage]
-      await once(answer.resume(), 'end')
-    }
-    agent.destroy()
-    await turn()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    for (let n = 0; n < 50; n++) await once(client.request().resume(), 'end')
+    client.close()
+    server.close()
+    await once(server, 'close')
     process.off('warning', warned)
-    expect(sockets.size).toBe(1)
+    expect(connections.size).toBe(1)
     expect(counts).toHaveLength(50)
-    expect(counts.at(-1)).toEqual(counts[0])
+    expect(counts.at(-1)).toEqual(counts[1])
     expect(warned).not.toHaveBeenCalled()
   })
 })

@@ -4,8 +4,10 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it, onTestFinished, vi, type Mock, type MockInstance } from 'vitest'
 import { Client, eventsOf, serve } from '../testing'
-import { SseEmitter, type SseEmitterOptions } from './emitter'
+import { SseEmitter } from './emitter'
+import type { SseEmitterOptions } from './emitterOptions'
 import type { Emitter } from './channel'
+import { nodeSink } from './nodeSink'
 import { EventLogError, type EventLog } from './eventLog'
 import { Hub, type HubOptions, type SubscribeOptions } from './hub'
 import { MemoryEventLog, type MemoryEventLogOptions } from './memoryEventLog'
@@ -37,7 +39,7 @@ async function backend(
     const id = req.headers['last-event-id']
     const after = typeof id === 'string' ? id : null
     const open = (): SseEmitter => {
-      const emitter = new SseEmitter(res, { heartbeat: 0, retry: false, ...options })
+      const emitter = new SseEmitter(nodeSink(res), { heartbeat: 0, retry: false, ...options })
       emitters.push(emitter)
       return emitter
     }
@@ -818,7 +820,7 @@ function emitterThat({
   throws?: Error
 }): Emitter {
   const emitter = {
-    signal: new AbortController().signal,
+    ended: false,
     writable: true,
     write(bytes: Uint8Array): boolean {
       if (throws) throw throws

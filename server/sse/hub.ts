@@ -112,7 +112,7 @@ export class Hub {
     if (after && (await this.#isFinished(name, after))) return 'finished'
     const emitter = open()
     // As for a HEAD request, or a client that has left.
-    if (emitter.signal.aborted) return 'open'
+    if (emitter.ended) return 'open'
     // Only a replay begins at a position. Whoever resumes keeps the id that it has.
     if (greeting !== undefined && (after || snapshot)) emitter.write(encode({ data: greeting }))
     const start = { cursor: after || null, from, greeting: snapshot ? undefined : greeting, snapshot }

@@ -3,7 +3,8 @@ import type { ServerResponse } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Client, request, serve } from '../testing'
-import { SseEmitter, type SseEmitterOptions } from './emitter'
+import { SseEmitter } from './emitter'
+import type { SseEmitterOptions } from './emitterOptions'
 import { CapacityError, Streams, type StreamLimits } from './streams'
 
 interface Opened {
@@ -134,7 +135,7 @@ describe('the count', () => {
     const { streams, open } = await start({}, { drainTimeout: 1_000 })
     const { client, res, result } = await open()
     client.socket.pause()
-    while (!res.writableNeedDrain || res.writableLength < 500_000) {
+    while (result.writable || res.writableLength < 500_000) {
       if (!result.send({ data: 'x'.repeat(60_000) })) throw new Error('It read on.')
       await turn()
     }

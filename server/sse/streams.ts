@@ -1,7 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { clientKey, type Addressed } from './clientKey'
-import { retryHint, SseEmitter, type SseEmitterOptions } from './emitter'
+import { clientKey, type Addressed } from './clientKey.js'
+import { SseEmitter } from './emitter.js'
+import { retryHint, type SseEmitterOptions } from './emitterOptions.js'
+import { nodeSink } from './nodeSink.js'
+import type { Sink } from './sink.js'
 
 export interface StreamLimits {
   /** Streams open at once from one client, see `clientKey`. @default 100 */
@@ -15,20 +18,21 @@ export const streamLimits: Required<StreamLimits> = { perAddress: 100, total: 10
 /** No more streams can be opened: answer 503 with `Retry-After`. Streams that are open are never ended to make room. */
 export class CapacityError extends Error {
   override readonly name = 'CapacityError'
-  constructor(
-    readonly kind: 'address' | 'total' | 'shutdown',
-    message: string,
-    /** Seconds. */
-    readonly retryAfter: number,
-  ) {
+  readonly kind: 'address' | 'total' | 'shutdown'
+  /** Seconds. */
+  readonly retryAfter: number
+
+  constructor(kind: CapacityError['kind'], message: string, retryAfter: number) {
     super(message)
+    this.kind = kind
+    this.retryAfter = retryAfter
   }
 }
 
 /** The streams that are open in this process: counts them, limits them, and ends them at shutdown. */
 export class Streams {
   /** Every response that has a place, and what ends it at shutdown. */
-  readonly #open = new Map<ServerResponse, () => void>()
+  readonly #open = new Map<Sink, () => void>()
   readonly #perClient = new Map<string, number>()
   readonly #limits: Required<StreamLimits>
   readonly #options: SseEmitterOptions
@@ -65,33 +69,39 @@ export class Streams {
    *
    * @throws CapacityError when there is none.
    */
-  admit(req: Addressed, res: ServerResponse, end: () => void = () => undefined): void {
+  admit(req: Addressed, res: ServerResponse | Sink, end: () => void = () => undefined): void {
+    const sink = sinkOf(res)
     if (this.refusal) throw this.refusal
     const client = clientKey(req)
     const ofClient = this.#perClient.get(client) ?? 0
     const { perAddress } = this.#limits
     if (ofClient >= perAddress)
       throw new CapacityError('address', `${perAddress} streams are open from your address: close one, or wait.`, 30)
-    // Neither would ever give its place back: the one is closed, the other is pipelined behind a stream and may never be.
-    if (res.closed || res.socket === null) return
+    // It would never give its place back.
+    if (sink.closed) return
 
-    this.#open.set(res, end)
+    this.#open.set(sink, end)
     this.#perClient.set(client, ofClient + 1)
-    res.once('close', () => {
-      this.#open.delete(res)
+    sink.onClose(() => {
+      this.#open.delete(sink)
       const left = (this.#perClient.get(client) ?? 1) - 1
       if (left > 0) this.#perClient.set(client, left)
       else this.#perClient.delete(client)
     })
   }
 
-  /** @throws CapacityError at a limit, SseEmitterError `pipelined`. */
-  open(req: Addressed, res: ServerResponse, options?: SseEmitterOptions): SseEmitter {
-    this.admit(req, res, () => {
+  /**
+   * Opens a stream on a Node response or a sink.
+   *
+   * @throws CapacityError at a limit, SseEmitterError `pipelined`.
+   */
+  open(req: Addressed, res: ServerResponse | Sink, options?: SseEmitterOptions): SseEmitter {
+    const sink = sinkOf(res)
+    this.admit(req, sink, () => {
       emitter.send({ retry: retryHint() })
       emitter.complete()
     })
-    const emitter = new SseEmitter(res, { ...this.#options, ...options })
+    const emitter = new SseEmitter(sink, { ...this.#options, ...options })
     return emitter
   }
 
@@ -103,10 +113,14 @@ export class Streams {
     this.#ending.abort()
     const open = [...this.#open]
     await Promise.all(
-      open.map(async ([res, end], n) => {
+      open.map(async ([sink, end], n) => {
         await sleep((spread * n) / open.length)
-        if (this.#open.has(res)) end()
+        if (this.#open.has(sink)) end()
       }),
     )
   }
+}
+
+function sinkOf(res: ServerResponse | Sink): Sink {
+  return 'writeHead' in res ? nodeSink(res) : res
 }

@@ -1,7 +1,16 @@
 import { defineConfig } from '@playwright/test'
 import { findChromium } from './e2e/chromium'
+import { CHROMIUM_ONLY } from './e2e/engine'
+import type { WorkerFixtures } from './e2e/fixture'
 
-export default defineConfig({
+/** Also for the engines that Playwright does not drive. */
+const everywhere = {
+  testIgnore: Object.keys(CHROMIUM_ONLY).map((name) => `${name}.spec.ts`),
+  // Firefox reconnects after half a second at the earliest, whatever `retry:` says. What takes 25 reconnections takes that long.
+  expect: { timeout: 20_000 },
+}
+
+export default defineConfig<object, Pick<WorkerFixtures, 'engineName'>>({
   testDir: 'e2e',
   globalSetup: './e2e/setup.ts',
   // Stays below what the machine can do at once: a stream that waits for a processor looks like one that stalls.
@@ -23,4 +32,9 @@ export default defineConfig({
       ],
     },
   },
+  projects: [
+    { name: 'chromium' },
+    { name: 'firefox', ...everywhere, use: { engineName: 'firefox' } },
+    { name: 'webkit', ...everywhere, use: { engineName: 'webkit' } },
+  ],
 })

@@ -1,5 +1,7 @@
-/** A page that comes back from the browser's history is live, lost nothing, and did not connect again. */
-import { stream, expect, test } from './fixture'
+/** A page that comes back from the browser's history is live and lost nothing, whatever the engine did with it meanwhile. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { EngineName, Tab } from './engine'
+import { expect, stream, test, type Site } from './fixture'
 import { events, listen, status } from './listen'
 
 // Playwright switches the cache off.
@@ -8,35 +10,85 @@ test.use({
     use({ ...launchOptions, ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
 })
 
+/** What an engine does with a page that has a stream when the reader leaves it. */
+const LEAVING: Record<EngineName, 'kept alive' | 'kept and cut' | 'discarded'> = {
+  chromium: 'kept alive',
+  firefox: 'discarded',
+  webkit: 'kept and cut',
+}
+
+interface Numbers {
+  top: number
+  open: number
+}
+
+/** Numbers from 1, one every 50 ms; a client gets those after the id that it sends. */
+function count(site: Site): Numbers {
+  const numbers = { top: 0, open: 0 }
+  const began = Date.now()
+  site.route('/sse', (req, res) => {
+    const query = new URL(req.url ?? '', site.url).searchParams
+    let n = Number(req.headers['last-event-id'] ?? query.get('lastEventId') ?? 0)
+    numbers.open++
+    stream(res)
+    const timer = setInterval(() => {
+      numbers.top = Math.floor((Date.now() - began) / 50)
+      while (n < numbers.top) res.write(`id: ${++n}\ndata: ${n}\n\n`)
+    }, 20)
+    res.on('close', () => {
+      clearInterval(timer)
+      numbers.open--
+    })
+  })
+  return numbers
+}
+
+/** Leaves the page for another one for so long, and comes back. */
+async function leaveAndReturn(tab: Tab, site: Site, milliseconds: number): Promise<void> {
+  site.route('/elsewhere', (_req, res) => res.setHeader('Content-Type', 'text/html').end('<title>elsewhere</title>'))
+  await tab.evaluate(() => addEventListener('pageshow', ({ persisted }) => (document.title = String(persisted))))
+  await tab.evaluate((to) => {
+    location.href = to
+  }, `${site.url}/elsewhere`)
+  await expect.poll(() => title(tab)).toBe('elsewhere')
+  await sleep(milliseconds)
+  await tab.evaluate(() => history.back())
+  await expect.poll(() => title(tab)).not.toBe('elsewhere')
+}
+
+/** In the middle of a navigation there is no page to ask. */
+const title = (tab: Tab): Promise<string> => tab.evaluate(() => document.title).catch(() => 'elsewhere')
+
 for (const [kind, idleTimeout] of [
   ['native', 0],
   ['fetch', 0],
+  ['shared', 0],
+  ['shared-fetch', 0],
   // Judged only after the browser has delivered what it held back meanwhile.
   ['native', 1_000],
   ['fetch', 1_000],
 ] as const) {
-  test(`${kind}, idleTimeout ${idleTimeout}`, async ({ page, site }) => {
-    let n = 0
-    site.route('/sse', (_req, res) => {
-      stream(res)
-      const timer = setInterval(() => res.write(`id: ${++n}\ndata: ${n}\n\n`), 50)
-      res.on('close', () => clearInterval(timer))
-    })
-    await listen(page, site, '/sse', { kind, idleTimeout })
-    await page.evaluate(() => addEventListener('pageshow', ({ persisted }) => (document.title = String(persisted))))
-    await expect.poll(async () => (await events(page)).length).toBeGreaterThan(3)
+  test(`${kind}, idleTimeout ${idleTimeout}`, async ({ tab, site, engineName }) => {
+    const numbers = count(site)
+    await listen(tab, site, '/sse', { kind, idleTimeout, retry: { initialDelay: 10 } })
+    await expect.poll(async () => (await events(tab)).length).toBeGreaterThan(3)
+    await leaveAndReturn(tab, site, idleTimeout > 0 ? 3_000 : 500)
 
-    await page.evaluate((to) => (location.href = to), `${site.url}/`)
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    const away = n
-    await expect.poll(() => n, { timeout: 20_000 }).toBeGreaterThan(away + (idleTimeout > 0 ? 60 : 10))
-    await page.evaluate(() => history.back())
-
-    await expect(page).toHaveTitle('true')
-    await status(page).toBe('open')
-    await expect.poll(async () => (await events(page)).length).toBeGreaterThan(away + 15)
-    const heard = await events(page)
+    if (LEAVING[engineName] === 'discarded') {
+      // The reader gets the page anew, and it has not begun to listen.
+      expect(await title(tab)).toBe('')
+      expect(await tab.evaluate(() => 'harness' in window)).toBe(false)
+      await expect.poll(() => numbers.open).toBe(0)
+      return
+    }
+    expect(await title(tab)).toBe('true')
+    const away = numbers.top
+    await expect.poll(async () => (await events(tab)).length, { timeout: 15_000 }).toBeGreaterThan(away + 15)
+    await status(tab).toBe('open')
+    const heard = await events(tab)
     expect(heard).toEqual(heard.map((_event, at) => `message:${at + 1}:${at + 1}`))
-    expect(site.to('/sse')).toHaveLength(1)
+    await expect.poll(() => numbers.open).toBe(1)
+    // A leader gives its place up when its page is left, whether another tab is there or not.
+    if (LEAVING[engineName] === 'kept alive' && !kind.startsWith('shared')) expect(site.to('/sse')).toHaveLength(1)
   })
 }

@@ -1,6 +1,7 @@
 /** One contract for every transport: the same streams, from servers that behave and that do not, in a real browser. */
 import type { ServerResponse } from 'node:http'
-import type { Page } from '@playwright/test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { EngineName, Tab } from './engine'
 import { expect, stream, test, type Site } from './fixture'
 import { content, events, listen as listenBy, reason, status, statuses } from './listen'
 
@@ -27,7 +28,7 @@ const WIRE: [string, string, string[]][] = [
   ['field names are literal', 'Data: a\ndata : b\n data: c\ndata: d\n\n', ['::d']],
   ['an id stays until another', 'id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\n', [':1:a', ':1:b', ':2:c']],
   ['an empty id resets it', 'id: 1\ndata: a\n\nid\ndata: b\n\ndata: c\n\n', [':1:a', '::b', '::c']],
-  ['an id with NUL is ignored', 'id: 1\ndata: a\n\nid: 2\0\ndata: b\n\n', [':1:a', ':1:b']],
+  ['an id with NUL is ignored', 'id: 1\ndata: a\n\nid: 2\0\ndata: b\n\ndata: c\n\n', [':1:a', ':1:b', ':1:c']],
   ['an id needs no data to count', 'id: 7\n\ndata: a\n\n', [':7:a']],
   ['an id may be anything', 'id: é 连\ndata: a\n\n', [':é 连:a']],
   ['a retry that is not all digits is ignored', 'retry: 1000x\nretry: -1\ndata: a\n\n', ['::a']],
@@ -35,66 +36,76 @@ const WIRE: [string, string, string[]][] = [
   ['UTF-8, and what is none is replaced', 'data: é连😀\n\n', ['::é连😀']],
 ]
 
+/** Where an engine's EventSource differs from the standard. The fetch transport parses by itself, and so does not. */
+const DEVIATIONS: Partial<Record<EngineName, Record<string, string[]>>> = {
+  firefox: {
+    // The line after such an id is lost with it.
+    'an id with NUL is ignored': [':1:a', ':1:c'],
+    'an id needs no data to count': ['::a'],
+  },
+}
+
 for (const kind of ['native', 'fetch', 'shared'] as const) {
   test.describe(kind, () => {
-    const listen = (page: Page, site: Site, url: string, options: Parameters<typeof listenBy>[3] = {}): Promise<void> =>
-      listenBy(page, site, url, { kind, ...options })
-    const heard = async (page: Page): Promise<string[]> =>
-      (await events(page)).map((event) => event.replace(/^message:/, ':'))
+    const listen = (tab: Tab, site: Site, url: string, options: Parameters<typeof listenBy>[3] = {}): Promise<void> =>
+      listenBy(tab, site, url, { kind, ...options })
+    const heard = async (tab: Tab): Promise<string[]> =>
+      (await events(tab)).map((event) => event.replace(/^message:/, ':'))
 
     for (const [name, blocks, expected] of WIRE) {
-      test(`wire: ${name}`, async ({ page, site }) => {
+      test(`wire: ${name}`, async ({ tab, site, engineName }) => {
         site.route('/sse', (req, res) => {
           // The blocks once, and whole; a reconnect, where the end of the response asks for one, gets the end.
           if (site.to('/sse').length > 1) stream(res, 'event: close\ndata:\n\n')
           else res.writeHead(200, { 'Content-Type': 'text/event-stream' }).end(Buffer.from(blocks))
           req.resume()
         })
-        await listen(page, site, '/sse', { names: ['message', 'tick'], retry: { initialDelay: 10 } })
+        await listen(tab, site, '/sse', { names: ['message', 'tick'], retry: { initialDelay: 10 } })
         // The browser's own delay is seconds long; what has been heard by then does not change any more.
-        await expect.poll(() => heard(page)).toEqual(expected)
+        const deviation = kind === 'fetch' ? undefined : DEVIATIONS[engineName]?.[name]
+        await expect.poll(() => heard(tab)).toEqual(deviation ?? expected)
       })
     }
 
-    test('wire: bytes may arrive one by one, inside of a character too', async ({ page, site }) => {
+    test('wire: bytes may arrive one by one, inside of a character too', async ({ tab, site }) => {
       site.route(
         '/sse',
         (_req, res) => void trickle(stream(res), '\r\ndata: é连😀\r\nid: 1\r\n\r\nevent: close\ndata: x\r\r'),
       )
-      await listen(page, site, '/sse')
-      await status(page).toBe('closed')
-      expect(await events(page)).toEqual(['message:1:é连😀', 'close:1:x'])
+      await listen(tab, site, '/sse')
+      await status(tab).toBe('closed')
+      expect(await events(tab)).toEqual(['message:1:é连😀', 'close:1:x'])
     })
 
-    test('wire: an event that a lone CR ends is dispatched at once', async ({ page, site }) => {
+    test('wire: an event that a lone CR ends is dispatched at once', async ({ tab, site }) => {
       site.route('/sse', (_req, res) => stream(res, 'data: a\r\r'))
-      await listen(page, site, '/sse')
-      await expect.poll(() => events(page)).toEqual(['message::a'])
+      await listen(tab, site, '/sse')
+      await expect.poll(() => events(tab)).toEqual(['message::a'])
     })
 
-    test('a stream is open, brings its events, and is closed by its done event, for good', async ({ page, site }) => {
+    test('a stream is open, brings its events, and is closed by its done event, for good', async ({ tab, site }) => {
       site.route('/sse', (_req, res) =>
         stream(res, 'id: 1\ndata: a\n\ndata: b\n\nevent: close\nid: 2\ndata: bye\n\n').end(),
       )
-      await listen(page, site, '/sse')
-      await status(page).toBe('closed')
-      expect(await statuses(page)).toEqual(['connecting', 'open', 'closed finished'])
-      expect(await events(page)).toEqual(['message:1:a', 'message:1:b', 'close:2:bye'])
-      expect(await content(page)).toBe('ab')
-      await page.waitForTimeout(300)
+      await listen(tab, site, '/sse')
+      await status(tab).toBe('closed')
+      expect(await statuses(tab)).toEqual(['connecting', 'open', 'closed finished'])
+      expect(await events(tab)).toEqual(['message:1:a', 'message:1:b', 'close:2:bye'])
+      expect(await content(tab)).toBe('ab')
+      await sleep(300)
       expect(site.to('/sse')).toHaveLength(1)
     })
 
     for (const how of ['destroyed', 'reset', 'ended'] as const) {
       test(`a connection that is ${how} again and again is resumed with nothing lost or doubled`, async ({
-        page,
+        tab,
         site,
       }) => {
         numbers(site, 20, how)
-        await listen(page, site, '/numbers', { retry: { initialDelay: 10, maxAttempts: 20 } })
-        await status(page).toBe('closed')
-        expect(await content(page)).toBe(Array.from({ length: 20 }, (_, n) => `${n + 1},`).join(''))
-        const seen = await statuses(page)
+        await listen(tab, site, '/numbers', { retry: { initialDelay: 10, maxAttempts: 20 } })
+        await status(tab).toBe('closed')
+        expect(await content(tab)).toBe(Array.from({ length: 20 }, (_, n) => `${n + 1},`).join(''))
+        const seen = await statuses(tab)
         expect(new Set(seen)).toEqual(new Set(['connecting', 'open', 'reconnecting network', 'closed finished']))
         // A reset may take what was not read yet with it: then it is sent again.
         const ids = site.to('/numbers').map(({ headers }) => Number(headers['last-event-id'] ?? 0))
@@ -103,102 +114,112 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
       })
     }
 
-    test('an event that is cut in the middle does not count, and neither does its id', async ({ page, site }) => {
-      const ids: unknown[] = []
-      site.route('/sse', (req, res) => {
-        const id = req.headers['last-event-id']
-        ids.push(id)
-        // What was not read before the cut may be lost with it: it is sent until it has come.
-        const rest = id === '1' ? '' : 'id: 1\ndata: a\n\n'
-        if (ids.length > 1 && id === '1') stream(res, 'id: 2\ndata: b\n\nevent: close\ndata:\n\n')
-        else stream(res, `${rest}id: 2\ndata: b\n`).socket?.end()
+    for (const how of ['end', 'reset'] as const) {
+      test(`an event that is cut in the middle, by ${how}, does not count, and neither does its id`, async ({
+        tab,
+        site,
+        engineName,
+      }) => {
+        // It keeps what it has of the event, and takes the next response for the rest of it: `bretry: 20`.
+        test.fail(how === 'reset' && engineName === 'webkit' && kind !== 'fetch', "a defect of WebKit's EventSource")
+        const ids: unknown[] = []
+        site.route('/sse', (req, res) => {
+          const id = req.headers['last-event-id']
+          ids.push(id)
+          // What was not read before the cut may be lost with it: it is sent until it has come.
+          const rest = id === '1' ? '' : 'id: 1\ndata: a\n\n'
+          if (ids.length > 1 && id === '1') stream(res, 'id: 2\ndata: b\n\nevent: close\ndata:\n\n')
+          else cut(res, `${rest}id: 2\ndata: b`, how)
+        })
+        await listen(tab, site, '/sse', { retry: { initialDelay: 10, maxAttempts: 100 } })
+        await status(tab).toBe('closed')
+        expect(await content(tab)).toBe('ab')
+        expect(new Set(ids)).toEqual(new Set([undefined, '1']))
       })
-      await listen(page, site, '/sse', { retry: { initialDelay: 10, maxAttempts: 100 } })
-      await status(page).toBe('closed')
-      expect(await content(page)).toBe('ab')
-      expect(new Set(ids)).toEqual(new Set([undefined, '1']))
-    })
+    }
 
-    test('an id comes back byte for byte', async ({ page, site }) => {
+    test('an id comes back byte for byte', async ({ tab, site, engineName }) => {
       site.route('/sse', (_req, res) => {
         if (site.to('/sse').length > 1) stream(res, 'event: close\ndata:\n\n')
         else stream(res, 'id: é连😀 &=\ndata: a\n\n').end()
       })
-      await listen(page, site, '/sse', { retry: { initialDelay: 10 } })
-      await status(page).toBe('closed')
+      await listen(tab, site, '/sse', { retry: { initialDelay: 10 } })
+      await status(tab).toBe('closed')
       const bytes = Buffer.from(String(site.to('/sse')[1]?.headers['last-event-id']), 'latin1')
-      expect(bytes.toString()).toBe('é连😀 &=')
+      // WebKitGTK encodes what a page gives it as bytes once more.
+      const isEncodedTwice = engineName === 'webkit' && kind === 'fetch'
+      expect((isEncodedTwice ? Buffer.from(bytes.toString(), 'latin1') : bytes).toString()).toBe('é连😀 &=')
     })
 
-    test('a server that restarts is reconnected to, and the attempts are counted', async ({ page, site }) => {
+    test('a server that restarts is reconnected to, and the attempts are counted', async ({ tab, site }) => {
       site.route('/sse', (_req, res) => stream(res, `id: ${site.to('/sse').length}\ndata: hello\n\n`))
-      await listen(page, site, '/sse', { retry: { maxDelay: 100, maxAttempts: 1_000 } })
-      await status(page).toBe('open')
-      await expect.poll(() => events(page)).toHaveLength(1)
+      await listen(tab, site, '/sse', { retry: { maxDelay: 100, maxAttempts: 1_000 } })
+      await status(tab).toBe('open')
+      await expect.poll(() => events(tab)).toHaveLength(1)
       await site.stop()
-      await expect.poll(() => page.evaluate(() => window.harness.stream.attempt.value)).toBeGreaterThan(1)
-      await status(page).toBe('reconnecting')
+      await expect.poll(() => tab.evaluate(() => window.harness.stream.attempt.value)).toBeGreaterThan(1)
+      await status(tab).toBe('reconnecting')
       await site.start()
-      await status(page).toBe('open')
-      expect(await page.evaluate(() => window.harness.stream.error.value)).toBeNull()
+      await status(tab).toBe('open')
+      expect(await tab.evaluate(() => window.harness.stream.error.value)).toBeNull()
       expect(site.to('/sse')[1]?.headers['last-event-id']).toBe('1')
     })
 
-    test('a redirect is followed', async ({ page, site }) => {
+    test('a redirect is followed', async ({ tab, site }) => {
       site.route('/old', (_req, res) => res.writeHead(307, { Location: '/sse' }).end())
       site.route('/sse', (_req, res) => stream(res, 'data: a\n\n'))
-      await listen(page, site, '/old')
-      await expect.poll(() => content(page)).toBe('a')
+      await listen(tab, site, '/old')
+      await expect.poll(() => content(tab)).toBe('a')
     })
 
-    test('the content type may be written as it likes', async ({ page, site }) => {
+    test('the content type may be written as it likes', async ({ tab, site }) => {
       site.route('/sse', (_req, res) =>
         res.writeHead(200, { 'Content-Type': 'Text/Event-Stream;Charset=UTF-8' }).write('data: é\n\n'),
       )
-      await listen(page, site, '/sse')
-      await expect.poll(() => content(page)).toBe('é')
+      await listen(tab, site, '/sse')
+      await expect.poll(() => content(tab)).toBe('é')
     })
 
-    test('a server that takes its time to answer is connecting until it does', async ({ page, site }) => {
+    test('a server that takes its time to answer is connecting until it does', async ({ tab, site }) => {
       let answer = (): void => undefined
       site.route('/sse', (_req, res) => {
         answer = () => stream(res, 'data: a\n\n')
       })
-      await listen(page, site, '/sse')
+      await listen(tab, site, '/sse')
       await expect.poll(() => site.to('/sse')).toHaveLength(1)
-      expect(await statuses(page)).toEqual(['connecting'])
+      expect(await statuses(tab)).toEqual(['connecting'])
       answer()
-      await status(page).toBe('open')
+      await status(tab).toBe('open')
     })
 
-    test('stop while connecting ends the request', async ({ page, site }) => {
+    test('stop while connecting ends the request', async ({ tab, site }) => {
       let closed = false
       site.route('/sse', (_req, res) => res.on('close', () => (closed = true)))
-      await listen(page, site, '/sse')
+      await listen(tab, site, '/sse')
       await expect.poll(() => site.to('/sse')).toHaveLength(1)
-      await page.evaluate(() => window.harness.stream.stop())
+      await tab.evaluate(() => window.harness.stream.stop())
       await expect.poll(() => closed).toBe(true)
-      expect(await reason(page)).toBe('stopped')
+      expect(await reason(tab)).toBe('stopped')
     })
 
-    test('stop ends the connection, and start, however often, resumes with one', async ({ page, site }) => {
+    test('stop ends the connection, and start, however often, resumes with one', async ({ tab, site }) => {
       let open = 0
       site.route('/sse', (_req, res) => {
         open++
         stream(res, 'id: 7\ndata: a\n\n').on('close', () => open--)
       })
-      await listen(page, site, '/sse')
-      await expect.poll(() => events(page)).toHaveLength(1)
-      await page.evaluate(() => window.harness.stream.stop())
+      await listen(tab, site, '/sse')
+      await expect.poll(() => events(tab)).toHaveLength(1)
+      await tab.evaluate(() => window.harness.stream.stop())
       await expect.poll(() => open).toBe(0)
       for (let round = 0; round < 5; round++) {
-        await page.evaluate(() => {
+        await tab.evaluate(() => {
           window.harness.stream.start()
           window.harness.stream.stop()
           window.harness.stream.start()
         })
       }
-      await status(page).toBe('open')
+      await status(tab).toBe('open')
       // Chromium holds a connection for 5 s more if its request was cancelled just as the answer came: it hopes to read to the end,
       // and to use the connection again. A bare EventSource, and fetch, do the same.
       await expect.poll(() => open, { timeout: 10_000 }).toBe(1)
@@ -208,7 +229,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
       )
     })
 
-    test('a changed URL and the end of the scope leave no connection behind', async ({ page, site }) => {
+    test('a changed URL and the end of the scope leave no connection behind', async ({ tab, site }) => {
       const open: string[] = []
       for (const name of ['/a', '/b']) {
         site.route(name, (_req, res) => {
@@ -216,49 +237,56 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
           stream(res).on('close', () => open.splice(open.indexOf(name), 1))
         })
       }
-      await listen(page, site, '/a')
+      await listen(tab, site, '/a')
       await expect.poll(() => open).toEqual(['/a'])
-      await page.evaluate(() => {
+      await tab.evaluate(() => {
         window.harness.url.value = '/b'
       })
       await expect.poll(() => open).toEqual(['/b'])
-      await page.evaluate(() => window.harness.scope.stop())
+      await tab.evaluate(() => window.harness.scope.stop())
       await expect.poll(() => open).toEqual([])
     })
 
     test('a burst of 5,000 events in one packet arrives whole, and is rendered in far fewer steps', async ({
-      page,
+      tab,
       site,
     }) => {
       const data = Array.from({ length: 5_000 }, (_, n) => `${n},`)
       const burst = data.map((text) => `data: ${text}\n\n`).join('')
       site.route('/sse', (_req, res) => stream(res, `${burst}event: close\ndata: bye\n\n`))
-      await listen(page, site, '/sse')
-      await status(page).toBe('closed')
-      expect(await content(page)).toBe(data.join(''))
-      expect(await events(page)).toHaveLength(5_001)
-      expect(await page.evaluate(() => window.harness.commits)).toBeLessThan(1_000)
+      await listen(tab, site, '/sse')
+      await status(tab).toBe('closed')
+      expect(await content(tab)).toBe(data.join(''))
+      expect(await events(tab)).toHaveLength(5_001)
+      expect(await tab.evaluate(() => window.harness.commits)).toBeLessThan(1_000)
     })
 
-    test('an event of two megabytes arrives whole', async ({ page, site }) => {
+    test('an event of two megabytes arrives whole', async ({ tab, site }) => {
       const text = 'é连😀x'.repeat(200_000)
       site.route('/sse', (_req, res) => stream(res, `data: ${text}\n\nevent: close\ndata:\n\n`))
-      await listen(page, site, '/sse')
-      await status(page).toBe('closed')
-      expect((await content(page)) === text).toBe(true)
+      await listen(tab, site, '/sse')
+      await status(tab).toBe('closed')
+      expect((await content(tab)) === text).toBe(true)
     })
 
-    test('a connection that stalls is noticed, and replaced, and resumed', async ({ page, site }) => {
+    test('a connection that stalls is noticed, and replaced, and resumed', async ({ tab, site }) => {
       site.route('/sse', (_req, res) => {
         if (site.to('/sse').length > 1) stream(res, 'id: 2\ndata: b\n\nevent: close\ndata:\n\n')
         else stream(res, 'id: 1\ndata: a\n\n')
       })
-      await listen(page, site, '/sse', { idleTimeout: 1_000, retry: { initialDelay: 10 } })
-      await status(page).toBe('closed')
-      expect(await statuses(page)).toContain('reconnecting timeout')
-      expect(await content(page)).toBe('ab')
+      await listen(tab, site, '/sse', { idleTimeout: 1_000, retry: { initialDelay: 10 } })
+      await status(tab).toBe('closed')
+      expect(await statuses(tab)).toContain('reconnecting timeout')
+      expect(await content(tab)).toBe('ab')
     })
   })
+}
+
+/** Begins a stream and loses it in the middle of an event, which has been read by then. */
+function cut(res: ServerResponse, text: string, how: 'end' | 'reset'): void {
+  const { socket } = stream(res, text)
+  if (how === 'end') socket?.end()
+  else setTimeout(() => socket?.resetAndDestroy(), 100)
 }
 
 /** Numbers from 1, one every 10 ms; after every third the connection is lost, and resumes after the id that the client sends. */

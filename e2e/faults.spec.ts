@@ -4,15 +4,18 @@
  * `FAULTS=1000 npm run test:browser -- faults` is the long run; `SEED=…` repeats one that failed.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Page } from '@playwright/test'
 import type { SseEmitter } from '../server/sse/emitter'
+import type { EngineName, Tab } from './engine'
 import { FaultyProxy } from './faultyProxy'
 import { expect, test } from './fixture'
+
+/** WebKit's EventSource, as contract.spec.ts shows, joins what it has of an event that was cut with the beginning of the next response. */
+const mixes = (engineName: EngineName, kind: string): boolean => engineName === 'webkit' && !kind.endsWith('fetch')
 
 const FAULTS = Number(process.env['FAULTS'] ?? 40)
 
 for (const kind of ['native', 'fetch', 'shared'] as const) {
-  test(`${kind}: ${FAULTS} faults`, async ({ page, site }) => {
+  test(`${kind}: ${FAULTS} faults`, async ({ tab, site, engineName }) => {
     const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
     console.log(`${kind}: SEED=${seed}`)
     test.setTimeout(60_000 + FAULTS * 1_500)
@@ -22,11 +25,11 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
       const after = String(req.headers['last-event-id'] ?? query.get('lastEventId') ?? '')
       void site.hub.subscribe('numbers', open, { after })
     })
-    const proxy = new FaultyProxy(Number(new URL(site.url).port), seed)
+    const proxy = new FaultyProxy(Number(new URL(site.url).port), seed, { between: mixes(engineName, kind) })
     const url = await proxy.listen()
 
-    await page.goto(`${url}/harness`)
-    await page.evaluate(
+    await tab.goto(`${url}/harness`)
+    await tab.evaluate(
       (transport) =>
         window.listen('/numbers', ['message', 'stream-reset', 'close'], {
           kind: transport,
@@ -47,8 +50,8 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
     proxy.calm()
     await site.hub.over('numbers')
 
-    await expect.poll(() => page.evaluate(() => window.harness.stream.status.value), { timeout: 20_000 }).toBe('closed')
-    const { content, events, lies, statuses } = await page.evaluate(() => {
+    await expect.poll(() => tab.evaluate(() => window.harness.stream.status.value), { timeout: 20_000 }).toBe('closed')
+    const { content, events, lies, statuses } = await tab.evaluate(() => {
       const { stream, ...written } = window.harness
       return {
         content: stream.content.value,
@@ -74,7 +77,11 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
 const TABS = [['message'], ['message', 'a'], ['message', 'a', 'b'], ['message', 'a']]
 
 for (const kind of ['shared', 'shared-fetch'] as const) {
-  test(`${kind}: ${FAULTS} faults, in tabs with different names that freeze in turn`, async ({ context, site }) => {
+  test(`${kind}: ${FAULTS} faults, in tabs with different names that freeze in turn`, async ({
+    openTab,
+    site,
+    engineName,
+  }) => {
     const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
     console.log(`${kind}, different names: SEED=${seed}`)
     test.setTimeout(60_000 + FAULTS * 1_500)
@@ -84,16 +91,16 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
       const after = String(req.headers['last-event-id'] ?? query.get('lastEventId') ?? '')
       void site.hub.subscribe('numbers', open, { after })
     })
-    const proxy = new FaultyProxy(Number(new URL(site.url).port), seed)
+    const proxy = new FaultyProxy(Number(new URL(site.url).port), seed, { between: mixes(engineName, kind) })
     const url = await proxy.listen()
 
     // So that every tab knows where it is before the first event that counts.
     await site.hub.publish('numbers', { data: 'begin' })
-    const pages: Page[] = []
+    const tabs: Tab[] = []
     for (const names of TABS) {
-      const page = await context.newPage()
-      await page.goto(`${url}/harness`)
-      await page.evaluate(
+      const tab = await openTab()
+      await tab.goto(`${url}/harness`)
+      await tab.evaluate(
         ([listened, transport]) =>
           window.listen('/numbers', [...listened, 'stream-reset', 'close'], {
             kind: transport,
@@ -103,19 +110,19 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
         [names, kind] as const,
       )
       await expect
-        .poll(() => page.evaluate(() => window.harness.stream.lastEventId.value), { timeout: 20_000 })
+        .poll(() => tab.evaluate(() => window.harness.stream.lastEventId.value), { timeout: 20_000 })
         .not.toBe('')
-      pages.push(page)
+      tabs.push(tab)
     }
     const published: [string, string][] = []
     const freezing = new AbortController()
     /** One tab after another sleeps for a while. */
     const frozen = (async () => {
       for (let turn = 0; !freezing.signal.aborted; turn++) {
-        const page = pages[turn % pages.length]
-        await page?.evaluate(() => document.dispatchEvent(new Event('freeze')))
+        const tab = tabs[turn % tabs.length]
+        await tab?.evaluate(() => document.dispatchEvent(new Event('freeze')))
         await sleep(200)
-        await page?.evaluate(() => document.dispatchEvent(new Event('resume')))
+        await tab?.evaluate(() => document.dispatchEvent(new Event('resume')))
         await sleep(500)
       }
     })()
@@ -132,11 +139,11 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
     proxy.calm()
     await site.hub.over('numbers')
 
-    for (const [at, page] of pages.entries()) {
+    for (const [at, tab] of tabs.entries()) {
       await expect
-        .poll(() => page.evaluate(() => window.harness.stream.status.value), { timeout: 30_000 })
+        .poll(() => tab.evaluate(() => window.harness.stream.status.value), { timeout: 30_000 })
         .toBe('closed')
-      const { events, lies, statuses } = await page.evaluate(() => {
+      const { events, lies, statuses } = await tab.evaluate(() => {
         const { stream, ...written } = window.harness
         return { events: written.events, lies: written.lies, statuses: written.statuses, status: stream.status.value }
       })

@@ -19,6 +19,7 @@ const MOST = 2_500
 export class FaultyProxy {
   readonly #target: number
   readonly #seed: number
+  readonly #between: boolean
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #connections = 0
@@ -27,9 +28,11 @@ export class FaultyProxy {
   faults = 0
   #faulty = true
 
-  constructor(target: number, seed: number) {
+  /** `between`: faults strike between two events, and never inside of one. */
+  constructor(target: number, seed: number, { between = false } = {}) {
     this.#target = target
     this.#seed = seed
+    this.#between = between
     this.#server = createServer((client) => {
       if (this.#faulty && Date.now() < this.#outageUntil) client.resetAndDestroy()
       else this.#forward(client)
@@ -82,13 +85,14 @@ export class FaultyProxy {
       while (rest.length > 0) {
         const hit = isStream && this.#faulty
         // Anywhere, also inside of a field or of a character.
-        const part = hit ? rest.subarray(0, Math.min(left, between(1, rest.length + 1))) : rest
+        let part = hit ? rest.subarray(0, Math.min(Math.max(left, 1), between(1, rest.length + 1))) : rest
+        if (left <= 0 && rest.includes('\n\n')) part = rest.subarray(0, rest.indexOf('\n\n') + 2)
         rest = rest.subarray(part.length)
         if (!client.write(part)) await once(client, 'drain')
         if (!hit) continue
         await turn()
         left -= part.length
-        if (left > 0) continue
+        if (left > 0 || (this.#between && !part.toString('latin1').endsWith('\n\n'))) continue
         this.faults++
         if (!(await this.#strike(client, random, between))) return
         left = between(LEAST, MOST)

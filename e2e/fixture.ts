@@ -1,14 +1,19 @@
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { expect, test as base } from '@playwright/test'
-import { build } from 'vite'
+import { expect, test as base, type Browser } from '@playwright/test'
 import { createApp, type App } from '../server/app'
 import { builtPage } from '../server/page'
 import { Hub } from '../server/sse/hub'
 import { MemoryEventLog } from '../server/sse/memoryEventLog'
 import { Streams } from '../server/sse/streams'
+import { engineOf } from './chromium'
+import type { Engine, EngineName, Profile, Tab } from './engine'
+import { openFirefox } from './firefox'
+import { HARNESS } from './setup'
+import { openWebKit } from './webkit'
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
@@ -91,9 +96,49 @@ export function stream(res: ServerResponse, first = ''): ServerResponse {
   return res
 }
 
-export const test = base.extend<{ interval: number; site: Site }, { harness: string }>({
+interface TestFixtures {
   /** Milliseconds between two events of the timestamps and of the emitter. */
+  interval: number
+  site: Site
+  /** Opens a tab in the profile of this test, in whichever engine the project is for. */
+  openTab: () => Promise<Tab>
+  /** The first tab. Suites that run in every engine use this, and not `page`, which is Playwright's and Chromium's. */
+  tab: Tab
+}
+
+export interface WorkerFixtures {
+  engineName: EngineName
+  engine: Engine & { playwright?: Browser }
+  harness: string
+}
+
+export const test = base.extend<TestFixtures & { profile: Profile }, WorkerFixtures>({
   interval: [30, { option: true }],
+  engineName: ['chromium', { option: true, scope: 'worker' }],
+  engine: [
+    async ({ engineName, playwright }, use) => {
+      const engine = await open[engineName](() => playwright.chromium.launch())
+      await use(engine)
+      await engine.close()
+    },
+    // The first start of a browser on a busy machine.
+    { scope: 'worker', timeout: 120_000 },
+  ],
+  browser: [
+    async ({ engine }, use) => {
+      if (!engine.playwright)
+        throw new Error('Playwright drives Chromium alone: use `tab`, or name the suite in engine.ts.')
+      await use(engine.playwright)
+    },
+    { scope: 'worker' },
+  ],
+  profile: async ({ engine }, use) => {
+    const profile = await engine.openProfile()
+    await use(profile)
+    await profile.close()
+  },
+  openTab: async ({ profile }, use) => use(() => profile.openTab()),
+  tab: async ({ openTab }, use) => use(await openTab()),
   /** A text that a language lacks fails whichever test sees it. */
   context: async ({ context }, use) => {
     const missing: string[] = []
@@ -103,19 +148,7 @@ export const test = base.extend<{ interval: number; site: Site }, { harness: str
     await use(context)
     expect(missing).toEqual([])
   },
-  harness: [
-    async ({}, use) => {
-      const result = await build({
-        configFile: false,
-        logLevel: 'silent',
-        build: { write: false, minify: false, lib: { entry: path('./harness.ts'), formats: ['es'] } },
-        define: { 'process.env.NODE_ENV': '"production"' },
-      })
-      const [bundle] = result as unknown as { output: { code: string }[] }[]
-      await use(bundle?.output[0]?.code ?? '')
-    },
-    { scope: 'worker' },
-  ],
+  harness: [async ({}, use) => use(await readFile(HARNESS, 'utf8')), { scope: 'worker' }],
   site: async ({ harness, interval }, use) => {
     const site = new Site(harness, interval)
     await site.start()
@@ -123,5 +156,14 @@ export const test = base.extend<{ interval: number; site: Site }, { harness: str
     await site.stop()
   },
 })
+
+const open: Record<EngineName, (launch: () => Promise<Browser>) => Promise<WorkerFixtures['engine']>> = {
+  chromium: async (launch) => {
+    const playwright = await launch()
+    return { ...engineOf(playwright), playwright }
+  },
+  firefox: () => openFirefox(),
+  webkit: () => openWebKit(),
+}
 
 export { expect } from '@playwright/test'

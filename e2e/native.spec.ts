@@ -8,35 +8,35 @@ const FINAL: [string, number, Record<string, string>, string][] = [
   ['a wrong content type', 200, { 'Content-Type': 'text/html' }, 'content-type'],
 ]
 for (const [name, code, headers, kind] of FINAL) {
-  test(`${name} fails at once, and says so: it is asked for once more, by fetch`, async ({ page, site }) => {
+  test(`${name} fails at once, and says so: it is asked for once more, by fetch`, async ({ tab, site }) => {
     site.route('/sse', (_req, res) => res.writeHead(code, headers).end())
-    await listen(page, site, '/sse')
-    await status(page).toBe('failed')
-    expect(await statuses(page)).toEqual(['connecting', `failed ${kind}`])
-    expect(await page.evaluate(() => window.harness.stream.error.value?.status)).toBe(code)
+    await listen(tab, site, '/sse')
+    await status(tab).toBe('failed')
+    expect(await statuses(tab)).toEqual(['connecting', `failed ${kind}`])
+    expect(await tab.evaluate(() => window.harness.stream.error.value?.status)).toBe(code)
     expect(site.to('/sse')).toHaveLength(2)
     expect(site.to('/sse').map(({ headers }) => headers.accept)).toEqual(['text/event-stream', 'text/event-stream'])
   })
 }
 
-test('204 is the end, and no error', async ({ page, site }) => {
+test('204 is the end, and no error', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => res.writeHead(204).end())
-  await listen(page, site, '/sse')
-  await status(page).toBe('closed')
-  expect(await statuses(page)).toEqual(['connecting', 'closed no-content'])
+  await listen(tab, site, '/sse')
+  await status(tab).toBe('closed')
+  expect(await statuses(tab)).toEqual(['connecting', 'closed no-content'])
 })
 
-test('503 is retried after its Retry-After', async ({ page, site }) => {
+test('503 is retried after its Retry-After', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => res.writeHead(503, { 'Retry-After': '3600' }).end())
-  await listen(page, site, '/sse')
-  await status(page).toBe('reconnecting')
-  expect(await reason(page)).toBe('http')
-  const wait = await page.evaluate(() => (window.harness.stream.retryAt.value ?? 0) - Date.now())
+  await listen(tab, site, '/sse')
+  await status(tab).toBe('reconnecting')
+  expect(await reason(tab)).toBe('http')
+  const wait = await tab.evaluate(() => (window.harness.stream.retryAt.value ?? 0) - Date.now())
   expect(wait).toBeGreaterThan(3_590_000)
 })
 
 test('a stream that has finished unseen ends with the 204, and never starts from the beginning', async ({
-  page,
+  tab,
   site,
 }) => {
   site.route('/sse', (req, res) => {
@@ -44,14 +44,14 @@ test('a stream that has finished unseen ends with the 204, and never starts from
     if (id) res.writeHead(204).end()
     else stream(res, 'id: 1\ndata: a\n\n').end()
   })
-  await listen(page, site, '/sse')
-  await status(page).toBe('closed')
-  expect(await reason(page)).toBe('no-content')
-  expect(await content(page)).toBe('a')
+  await listen(tab, site, '/sse')
+  await status(tab).toBe('closed')
+  expect(await reason(tab)).toBe('no-content')
+  expect(await content(tab)).toBe('a')
   expect(site.to('/sse').map(({ headers }) => headers['last-event-id'])).toEqual([undefined, '1', '1'])
 })
 
-test('no queued event is lost to the question why, though its answer carries them', async ({ page, site }) => {
+test('no queued event is lost to the question why, though its answer carries them', async ({ tab, site }) => {
   let busy = true
   site.route('/sse', (req, res) => {
     const after = req.headers['last-event-id'] ?? new URL(req.url ?? '', site.url).searchParams.get('lastEventId')
@@ -68,92 +68,93 @@ test('no queued event is lost to the question why, though its answer carries the
           .join(''),
       )
   })
-  await listen(page, site, '/sse', { retry: { initialDelay: 10 } })
-  await expect.poll(() => content(page)).toBe('1,2,3,4,')
-  expect(await events(page)).toHaveLength(4)
+  await listen(tab, site, '/sse', { retry: { initialDelay: 10 } })
+  await expect.poll(() => content(tab)).toBe('1,2,3,4,')
+  expect(await events(tab)).toHaveLength(4)
   expect(site.to('/sse')).toHaveLength(4)
 })
 
 test('nothing is asked of a stream without ids that has been open: the answer could cost events', async ({
-  page,
+  tab,
   site,
 }) => {
   site.route('/sse', (_req, res) => {
     if (site.to('/sse').length === 1) stream(res, 'data: a\n\n').end()
     else res.writeHead(404).end()
   })
-  await listen(page, site, '/sse', { retry: { initialDelay: 60_000 } })
-  await expect.poll(() => reason(page)).toBe('refused')
-  expect(await page.evaluate(() => window.harness.stream.status.value)).toBe('reconnecting')
+  await listen(tab, site, '/sse', { retry: { initialDelay: 60_000 } })
+  await expect.poll(() => reason(tab)).toBe('refused')
+  expect(await tab.evaluate(() => window.harness.stream.status.value)).toBe('reconnecting')
   expect(site.to('/sse')).toHaveLength(2)
 })
 
 for (const allowed of [true, false]) {
-  test(`a 404 of another origin ${allowed ? 'with' : 'without'} permission`, async ({ page, site }) => {
+  test(`a 404 of another origin ${allowed ? 'with' : 'without'} permission`, async ({ tab, site }) => {
     site.route('/sse', (req, res) =>
       res.writeHead(404, allowed ? { 'Access-Control-Allow-Origin': String(req.headers.origin) } : {}).end(),
     )
     const other = site.url.replace('127.0.0.1', 'localhost')
-    await listen(page, site, `${other}/sse`, { retry: { initialDelay: 60_000 } })
-    await status(page).toBe(allowed ? 'failed' : 'reconnecting')
-    expect(await reason(page)).toBe(allowed ? 'http' : 'refused')
+    await listen(tab, site, `${other}/sse`, { retry: { initialDelay: 60_000 } })
+    await status(tab).toBe(allowed ? 'failed' : 'reconnecting')
+    expect(await reason(tab)).toBe(allowed ? 'http' : 'refused')
     // No preflight: nothing was sent that needs one.
     expect(new Set(site.to('/sse').map(({ method }) => method))).toEqual(new Set(['GET']))
   })
 }
 
-test('the question why is given up after five seconds, as when six streams are open', async ({ page, site }) => {
+test('the question why is given up after five seconds, as when six streams are open', async ({ tab, site }) => {
   site.route('/open', (_req, res) => stream(res))
   site.route('/sse', (_req, res) => {
     // The browser keeps six connections to a server. Five streams are open, the sixth waits, and takes this one when it is free.
-    const sixth = page.evaluate(() => {
+    const sixth = tab.evaluate(() => {
       new EventSource('/open')
     })
     void sixth.then(() => res.writeHead(503).end())
   })
-  await page.goto(`${site.url}/harness`)
-  await page.evaluate(() => {
+  await tab.goto(`${site.url}/harness`)
+  await tab.evaluate(() => {
     for (let n = 0; n < 5; n++) new EventSource('/open')
   })
   await expect.poll(() => site.to('/open')).toHaveLength(5)
-  await page.evaluate(() => window.listen('/sse', ['message'], { retry: { initialDelay: 60_000 } }))
-  await expect.poll(() => reason(page), { timeout: 15_000 }).toBe('refused')
-  await status(page).toBe('reconnecting')
+  await tab.evaluate(() => window.listen('/sse', ['message'], { retry: { initialDelay: 60_000 } }))
+  await expect.poll(() => reason(tab), { timeout: 15_000 }).toBe('refused')
+  await status(tab).toBe('reconnecting')
   expect([site.to('/open').length, site.to('/sse').length]).toEqual([6, 1])
 })
 
-test('a refusal that passes is survived, and the id goes into the query', async ({ page, site }) => {
+test('a refusal that passes is survived, and the id goes into the query', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => {
     const attempt = site.to('/sse').length
     if (attempt === 1) stream(res, 'id: é&1\ndata: a\n\n').end()
     else if (attempt === 2) res.writeHead(503).end()
     else stream(res, 'data: b\n\n')
   })
-  await listen(page, site, '/sse?room=a%20b&flag&sig=A~B#top', { retry: { initialDelay: 10 } })
-  await expect.poll(() => events(page)).toEqual(['message:é&1:a', 'message:é&1:b'])
+  await listen(tab, site, '/sse?room=a%20b&flag&sig=A~B#top', { retry: { initialDelay: 10 } })
+  await expect.poll(() => events(tab)).toEqual(['message:é&1:a', 'message:é&1:b'])
   // The URL's own bytes stay: it may be signed.
   expect(site.to('/sse').at(-1)?.url).toBe('/sse?room=a%20b&flag&sig=A~B&lastEventId=%C3%A9%261')
 })
 
-test("a server's events named error and open are messages, and change no status", async ({ page, site }) => {
+test("a server's events named error and open are messages, and change no status", async ({ tab, site }) => {
   site.route('/sse', (_req, res) => stream(res, 'event: error\ndata: a\n\nevent: open\ndata: b\n\ndata: c\n\n'))
-  await listen(page, site, '/sse', { names: ['error', 'open', 'message'] })
-  await expect.poll(() => events(page)).toEqual(['error::a', 'open::b', 'message::c'])
-  expect(await statuses(page)).toEqual(['connecting', 'open'])
-  expect(await page.evaluate(() => window.harness.stream.error.value)).toBeNull()
+  await listen(tab, site, '/sse', { names: ['error', 'open', 'message'] })
+  await expect.poll(() => events(tab)).toEqual(['error::a', 'open::b', 'message::c'])
+  expect(await statuses(tab)).toEqual(['connecting', 'open'])
+  expect(await tab.evaluate(() => window.harness.stream.error.value)).toBeNull()
 })
 
-test('a URL that cannot be one fails for good', async ({ page, site }) => {
+test('a URL that cannot be one fails for good', async ({ tab, site }) => {
   for (const url of ['http://[', 'ftp://127.0.0.1/sse']) {
-    await listen(page, site, url)
-    await status(page).toBe('failed')
-    expect(await reason(page)).toBe('invalid-url')
+    await listen(tab, site, url)
+    await status(tab).toBe('failed')
+    expect(await reason(tab)).toBe('invalid-url')
   }
 })
 
-test('the query has an id only when there is one, and credentials are asked for', async ({ page, site }) => {
+test('the query has an id only when there is one, and credentials are asked for', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => stream(res))
-  await page.addInitScript(() => {
+  await tab.goto(`${site.url}/harness`)
+  await tab.evaluate(() => {
     const Native = EventSource
     window.EventSource = class extends Native {
       constructor(url: string | URL, init?: EventSourceInit) {
@@ -162,8 +163,8 @@ test('the query has an id only when there is one, and credentials are asked for'
       }
     }
   })
-  await listen(page, site, '/sse', { withCredentials: true })
-  await status(page).toBe('open')
+  await tab.evaluate(() => window.listen('/sse', ['message'], { withCredentials: true }))
+  await status(tab).toBe('open')
   expect(site.to('/sse')[0]?.url).toBe('/sse')
-  await expect(page).toHaveTitle('true')
+  expect(await tab.evaluate(() => document.title)).toBe('true')
 })

@@ -4,7 +4,7 @@
  * `OUTAGE=60 npm run test:browser -- outage` is the long run, in seconds.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Page } from '@playwright/test'
+import type { Tab } from './engine'
 import { expect, stream, test, type Site } from './fixture'
 import { content, listen, statuses } from './listen'
 
@@ -43,54 +43,54 @@ function count(site: Site): Numbers {
   return numbers
 }
 
-async function expectAll(page: Page, numbers: Numbers): Promise<void> {
+async function expectAll(tab: Tab, numbers: Numbers): Promise<void> {
   numbers.stop()
-  await expect.poll(() => page.evaluate(() => window.harness.stream.status.value), { timeout: 60_000 }).toBe('closed')
-  expect(await content(page)).toBe(Array.from({ length: numbers.top() }, (_, n) => `${n + 1},`).join(''))
-  expect((await statuses(page)).filter((status) => status.startsWith('failed'))).toEqual([])
-  expect(await page.evaluate(() => window.harness.lies)).toEqual([])
+  await expect.poll(() => tab.evaluate(() => window.harness.stream.status.value), { timeout: 60_000 }).toBe('closed')
+  expect(await content(tab)).toBe(Array.from({ length: numbers.top() }, (_, n) => `${n + 1},`).join(''))
+  expect((await statuses(tab)).filter((status) => status.startsWith('failed'))).toEqual([])
+  expect(await tab.evaluate(() => window.harness.lies)).toEqual([])
 }
 
 for (const kind of ['native', 'fetch', 'shared', 'shared-fetch'] as const) {
   test.describe(kind, () => {
     test.setTimeout(120_000 + OUTAGE * 2_000)
 
-    test(`${OUTAGE} s of refused connections, all options at their defaults`, async ({ page, site }) => {
+    test(`${OUTAGE} s of refused connections, all options at their defaults`, async ({ tab, site }) => {
       const numbers = count(site)
-      await listen(page, site, '/numbers', { kind })
-      await expect.poll(async () => (await content(page)).length).toBeGreaterThan(3)
+      await listen(tab, site, '/numbers', { kind })
+      await expect.poll(async () => (await content(tab)).length).toBeGreaterThan(3)
       await site.stop()
       await sleep(OUTAGE * 1_000)
-      expect(await page.evaluate(() => window.harness.stream.status.value)).toBe('reconnecting')
+      expect(await tab.evaluate(() => window.harness.stream.status.value)).toBe('reconnecting')
       await site.start()
-      await expect.poll(() => page.evaluate(() => window.harness.stream.status.value), { timeout: 45_000 }).toBe('open')
-      await expectAll(page, numbers)
+      await expect.poll(() => tab.evaluate(() => window.harness.stream.status.value), { timeout: 45_000 }).toBe('open')
+      await expectAll(tab, numbers)
     })
 
-    test(`${OUTAGE} s of 502 by a proxy`, async ({ page, site }) => {
+    test(`${OUTAGE} s of 502 by a proxy`, async ({ tab, site }) => {
       const numbers = count(site)
-      await listen(page, site, '/numbers', { kind })
-      await expect.poll(async () => (await content(page)).length).toBeGreaterThan(3)
+      await listen(tab, site, '/numbers', { kind })
+      await expect.poll(async () => (await content(tab)).length).toBeGreaterThan(3)
       await site.stop()
       numbers.isAway = true
       await site.start()
       await sleep(OUTAGE * 1_000)
-      expect(await page.evaluate(() => window.harness.stream.status.value)).toBe('reconnecting')
+      expect(await tab.evaluate(() => window.harness.stream.status.value)).toBe('reconnecting')
       numbers.isAway = false
-      await expect.poll(() => page.evaluate(() => window.harness.stream.status.value), { timeout: 45_000 }).toBe('open')
-      await expectAll(page, numbers)
+      await expect.poll(() => tab.evaluate(() => window.harness.stream.status.value), { timeout: 45_000 }).toBe('open')
+      await expectAll(tab, numbers)
     })
 
-    test('a deploy that restarts the server ten times', async ({ page, site }) => {
+    test('a deploy that restarts the server ten times', async ({ tab, site }) => {
       const numbers = count(site)
-      await listen(page, site, '/numbers', { kind, retry: { maxDelay: 1_000 } })
+      await listen(tab, site, '/numbers', { kind, retry: { maxDelay: 1_000 } })
       for (let restart = 0; restart < 10; restart++) {
         await sleep(150)
         await site.stop()
         await sleep(100)
         await site.start()
       }
-      await expectAll(page, numbers)
+      await expectAll(tab, numbers)
     })
   })
 }

@@ -1,18 +1,24 @@
-/** Runs the browser tests, and sees to it that there is a browser. */
-import { spawnSync } from 'node:child_process'
+/** Runs the browser tests in the engines that there are, and gets those that there have to be: Chromium, and with `CI` all. */
+import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { provideChromium } from './chromium'
+import { ENGINES } from './engine'
+import { provide, SOURCES } from './provide'
 
-if (provideChromium() === null) {
-  const mend = 'install Chromium or Chrome, or name one with CHROMIUM_PATH'
-  if (process.env['CI']) {
-    console.error(`No Chromium: ${mend}.`)
-    process.exit(1)
-  }
-  console.warn(`Skipped: all browser tests (e2e/), 1 suite, because there is no Chromium: ${mend}.`)
-  process.exit(0)
+const isCI = Boolean(process.env['CI'])
+provide(isCI ? ENGINES : ['chromium'])
+const missing = ENGINES.filter((name) => SOURCES[name].find() === null)
+for (const name of missing) {
+  const skipped = name === 'chromium' ? 'all suites that need Playwright' : 'the suites of every engine'
+  console.warn(`Skipped in ${name}: ${skipped}. To run them, ${SOURCES[name].hint}.`)
 }
+if (missing.length === ENGINES.length || (isCI && missing.length > 0)) process.exit(isCI ? 1 : 0)
 
 const cli = fileURLToPath(import.meta.resolve('@playwright/test/cli'))
-const { status } = spawnSync(process.execPath, [cli, 'test', ...process.argv.slice(2)], { stdio: 'inherit' })
-process.exit(status ?? 1)
+const args = process.argv.slice(2)
+const projects = ENGINES.filter((name) => !missing.includes(name)).map((name) => `--project=${name}`)
+const isChosen = args.some((arg) => arg.startsWith('--project'))
+const tests = spawn(process.execPath, [cli, 'test', ...(isChosen ? [] : projects), ...args], { stdio: 'inherit' })
+// A terminal interrupts both of us, and Playwright then ends its browsers; anything else interrupts only this process.
+process.on('SIGINT', () => undefined)
+process.on('SIGTERM', () => tests.kill('SIGINT'))
+tests.on('exit', (code) => process.exit(code ?? 1))

@@ -1,6 +1,24 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'vite'
 import { compiledPage } from '../server/page'
 
-/** The page that all browser tests open, compiled once. */
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
+
+/** Where harness.ts is, compiled. */
+export const HARNESS = path('../node_modules/.cache/harness.js')
+
+/** What all workers serve, compiled once: the page, and the harness. */
 export default async function setup(): Promise<void> {
   await (await compiledPage()).close()
+  const result = await build({
+    configFile: false,
+    logLevel: 'silent',
+    build: { write: false, minify: false, lib: { entry: path('./harness.ts'), formats: ['es'] } },
+    define: { 'process.env.NODE_ENV': '"production"' },
+  })
+  const [bundle] = result as unknown as { output: { code: string }[] }[]
+  await mkdir(dirname(HARNESS), { recursive: true })
+  await writeFile(HARNESS, bundle?.output[0]?.code ?? '')
 }

@@ -1,8 +1,8 @@
-/** In a dedicated worker, which has no document and no window, a stream works as in a page. */
+/** In a dedicated worker, which has no document and no window, a stream works as in a tab. */
 import { expect, stream, test } from './fixture'
 
 for (const kind of ['native', 'fetch'] as const) {
-  test(`${kind}: a worker streams, reconnects and is done`, async ({ page, site }) => {
+  test(`${kind}: a worker streams, reconnects and is done`, async ({ tab, site }) => {
     site.route('/sse', (_req, res) => {
       if (site.to('/sse').length === 1) stream(res, 'id: 1\ndata: a\n\n').end()
       else stream(res, 'id: 2\ndata: b\n\nevent: close\ndata: bye\n\n')
@@ -17,8 +17,8 @@ for (const kind of ['native', 'fetch'] as const) {
         stream.status.value, stream.reason.value, stream.content.value, typeof document, window.harness.statuses,
       ])))`
     site.route('/worker.js', (_req, res) => res.setHeader('Content-Type', 'text/javascript').end(script))
-    await page.goto(`${site.url}/harness`)
-    const said = await page.evaluate(
+    await tab.goto(`${site.url}/harness`)
+    const said = await tab.evaluate(
       () =>
         new Promise((resolve, reject) => {
           const worker = new Worker('/worker.js', { type: 'module' })

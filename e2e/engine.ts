@@ -1,0 +1,49 @@
+/** What the suites that run in every engine need of a browser. One driver for each: chromium.ts, firefox.ts, webkit.ts. */
+
+export const ENGINES = ['chromium', 'firefox', 'webkit'] as const
+export type EngineName = (typeof ENGINES)[number]
+
+/** A browser process, started once for each worker. */
+export interface Engine {
+  /** As new: tabs of one profile share storage, locks and channels, and see nothing of another's. */
+  openProfile: () => Promise<Profile>
+  close: () => Promise<void>
+}
+
+export interface Profile {
+  openTab: () => Promise<Tab>
+  close: () => Promise<void>
+}
+
+/**
+ * A page in a browser; Playwright's `Page` is one too. In Firefox a tab is hidden while a later one is open, in WebKit all but the first
+ * are, in Chromium none.
+ */
+export interface Tab {
+  goto: (url: string) => Promise<unknown>
+  /** Runs a function in the page. The function brings nothing with it but its argument. */
+  evaluate: <Result, Arg = undefined>(
+    run: (arg: Arg) => Result | Promise<Result>,
+    ...arg: Arg extends undefined ? [] : [Arg]
+  ) => Promise<Result>
+  /** A PNG. */
+  screenshot: () => Promise<Uint8Array>
+  close: () => Promise<void>
+}
+
+/**
+ * The suites that run in Chromium alone, and why. All others run in every engine: what they need of a browser is above. A promise of
+ * theirs that can be tested without is tested in every engine by the suite that is named.
+ */
+export const CHROMIUM_ONLY: Record<string, string> = {
+  accessibility: 'axe needs Playwright',
+  code: 'the clipboard needs Playwright; pages opens the same pages',
+  comparison: 'real clicks and keys need Playwright; pages opens the same pages',
+  demos: 'real clicks and keys need Playwright; pages opens the same pages',
+  examples: 'compiles examples, which do not depend on the engine',
+  offline: 'only CDP switches the network off; outage does without',
+  prerender: 'only Chromium prerenders',
+  shared: 'only CDP freezes and crashes tabs; tabs closes them, faults has them freeze by event',
+  timestamps: 'real clicks and keys need Playwright; pages opens the same pages',
+  transports: 'real clicks and keys need Playwright; tabs has the same tabs',
+}

@@ -1,0 +1,45 @@
+/** Sees to it that there are browsers to test with. */
+import { spawnSync } from 'node:child_process'
+import { installPackage } from '../server/testingPackage'
+import { findChromium } from './chromium'
+import type { EngineName } from './engine'
+import { findFirefox } from './firefox'
+import { findWebKit } from './webkit'
+
+interface Source {
+  find: () => unknown
+  /** Debian's packages. */
+  packages: string[]
+  hint: string
+}
+
+export const SOURCES: Record<EngineName, Source> = {
+  chromium: {
+    find: findChromium,
+    packages: ['chromium'],
+    hint: 'install Chromium or Chrome, or name one with CHROMIUM_PATH',
+  },
+  firefox: {
+    find: findFirefox,
+    packages: ['firefox-esr'],
+    hint: 'install Firefox (Debian: firefox-esr), or name one with FIREFOX_PATH',
+  },
+  webkit: {
+    find: findWebKit,
+    packages: ['webkit2gtk-driver', 'xvfb'],
+    hint: "install WebKitGTK's driver (Debian: webkit2gtk-driver, xvfb)",
+  },
+}
+
+/** Gets the engines that are missing, and says so first. */
+export function provide(engines: readonly EngineName[]): void {
+  const missing = (): EngineName[] => engines.filter((name) => SOURCES[name].find() === null)
+  const isRoot = process.getuid?.() === 0
+
+  if (missing().includes('chromium')) {
+    console.log('No Chromium found: installing one with Playwright.')
+    const args = ['playwright', 'install', ...(isRoot ? ['--with-deps'] : []), 'chromium']
+    spawnSync('npx', args, { stdio: 'inherit', timeout: 240_000, shell: process.platform === 'win32' })
+  }
+  for (const name of missing().flatMap((engine) => SOURCES[engine].packages)) installPackage(name)
+}

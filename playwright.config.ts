@@ -29,6 +29,8 @@ export default defineConfig<object, Pick<WorkerFixtures, 'engineName'>>({
         '--disable-background-networking',
         '--disable-component-update',
         '--disable-sync',
+        // Each window of a Chromium with a user interface would start two more renderers, for what its address bar suggests.
+        '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup',
       ],
     },
   },

@@ -1,6 +1,6 @@
 /** Sees to it that there are browsers to test with. */
 import { spawnSync } from 'node:child_process'
-import { installPackage } from '../server/testingPackage'
+import { installPackages } from '../server/testingPackage'
 import { findChromium } from './chromium'
 import type { EngineName } from './engine'
 import { findFirefox } from './firefox'
@@ -33,13 +33,13 @@ export const SOURCES: Record<EngineName, Source> = {
 
 /** Gets the engines that are missing, and says so first. */
 export function provide(engines: readonly EngineName[]): void {
-  const missing = (): EngineName[] => engines.filter((name) => SOURCES[name].find() === null)
-  const isRoot = process.getuid?.() === 0
+  const isMissing = (name: EngineName): boolean => SOURCES[name].find() === null
 
-  if (missing().includes('chromium')) {
+  for (const name of engines.filter(isMissing)) installPackages(...SOURCES[name].packages)
+
+  if (engines.includes('chromium') && isMissing('chromium')) {
     console.log('No Chromium found: installing one with Playwright.')
-    const args = ['playwright', 'install', ...(isRoot ? ['--with-deps'] : []), 'chromium']
+    const args = ['playwright', 'install', ...(process.getuid?.() === 0 ? ['--with-deps'] : []), 'chromium']
     spawnSync('npx', args, { stdio: 'inherit', timeout: 240_000, shell: process.platform === 'win32' })
   }
-  for (const name of missing().flatMap((engine) => SOURCES[engine].packages)) installPackage(name)
 }

@@ -10,14 +10,14 @@ export function findProgram(name: string): string | null {
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null
 }
 
-/** Installs a Debian package where that is possible, as in a container, saying so first. */
-export function installPackage(name: string): void {
+/** Installs Debian packages where that is possible, as in a container, saying so first. */
+export function installPackages(...names: string[]): void {
   if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) return
-  console.log(`Installing the package ${name} with apt-get.`)
+  console.log(`Installing with apt-get: ${names.join(', ')}.`)
   const options = { stdio: 'inherit', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const
   try {
     execFileSync('apt-get', ['update', '-qq'], options)
-    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], options)
+    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], options)
   } catch (error) {
     console.error(String(error))
   }
@@ -29,7 +29,7 @@ export function installPackage(name: string): void {
  * @throws if it is missing and nothing may be skipped: CI is set.
  */
 export function provideProgram(name: string, tests: string): string | null {
-  if (findProgram(name) === null) installPackage(name)
+  if (findProgram(name) === null) installPackages(name)
   const path = findProgram(name)
   if (path !== null) return path
   const reason = `there is no ${name}: install it.`

@@ -54,11 +54,12 @@ class NodeSink implements Sink {
     if (stream === null && !res.destroyed) return 'pipelined'
     this.#listener = listener
     res.on('error', this.#gone)
-    if (!stream?.writable || res.destroyed) return 'gone'
+    if (!stream || stream.destroyed || res.destroyed) return 'gone'
     if (res.req.method === 'HEAD') {
-      res.writeHead(200, headers)
+      res.writeHead(200, headers).end()
       return 'head'
     }
+    if (!stream.writable) return 'gone'
 
     // No other response may follow chunks that Node knows nothing of. It also spares Chromium the five seconds for which it
     // otherwise keeps the connection of a cancelled response. HTTP/1.0 closes anyway, HTTP/2 has no such header.
@@ -99,16 +100,17 @@ class NodeSink implements Sink {
     res.off('close', this.#gone)
     ;(this.#socket ?? res).off('drain', this.#drained)
     if (!this.#stream?.writable) {
-      res.destroy()
+      if (!res.writableEnded) res.destroy()
       return
     }
     res.end()
-    const unread = setTimeout(() => res.destroy(), timeout).unref()
+    const unread = setTimeout(() => this.destroy(), timeout).unref()
     res.once('close', () => clearTimeout(unread))
   }
 
   destroy(): void {
-    this.#res.destroy()
+    // Without an error, a stream of HTTP/2 would end as if it were complete.
+    this.#res.destroy(this.#stream instanceof Socket ? undefined : new Error('The stream was cut off.'))
   }
 
   onClose(callback: () => void): void {

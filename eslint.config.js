@@ -88,31 +88,30 @@ const doors = [
   },
   {
     files: ['plugins/**'],
-    may: ['node:', 'vite$', 'shiki/', './', '../client/components/code$'],
+    may: ['node:', 'vite$', 'shiki/', './', '../client/site/code$'],
     because: 'A plugin compiles what is shown and served. It knows no demo, and of the page only the form of its data.',
   },
   {
-    files: ['client/components/**'],
-    may: ['vue$', 'vue-i18n$', 'vue-router$', './', '../composables/'],
-    because: 'A component is used by several demos and knows none of them.',
+    files: ['client/site/**'],
+    may: ['vue$', 'vue-router$', './', '../composables/', '../../composables/', '../../shared/pages$'],
+    because: 'The frame is used by all demos and knows none of them.',
   },
   {
     files: ['client/demos/**'],
     // The server's demos as text, to be shown; as code the compiler refuses them.
     may: [
       'vue$',
-      'vue-i18n$',
       'vue-router$',
       'eventsource-parser$',
       'uplot',
       './',
-      '../../components/',
+      '../../site/',
       '../../composables/',
       '@/composables/',
       '../../../shared/',
       '../../../server/demos/',
     ],
-    because: 'A demo of the client uses components/, composables/ and shared/, and no other demo.',
+    because: 'A demo of the client uses site/, composables/ and shared/, and no other demo.',
   },
 ]
 

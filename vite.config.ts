@@ -14,7 +14,9 @@ export default defineConfig(({ isSsrBuild }) => ({
   // Only the examples use it: copied into another Vue project, where `@` is its source, their imports are right.
   resolve: { alias: { '@': path('./client') } },
   // Found later, a dependency would reload the page in the middle of a stream.
-  optimizeDeps: { include: ['vue', 'vue-i18n', 'uplot'] },
+  optimizeDeps: { include: ['vue', 'vue-router', 'uplot'] },
+  // What Vue has for the page's sake and the page does not use.
+  define: isSsrBuild ? {} : { __VUE_OPTIONS_API__: 'false' },
   build: {
     outDir: path(isSsrBuild ? './dist/server' : './dist/client'),
     emptyOutDir: true,

@@ -10,6 +10,6 @@ declare module '*.vue' {
 declare module '*?code' {
   // An import declaration may not be relative here.
   // eslint-disable-next-line @typescript-eslint/consistent-type-imports
-  const code: import('./components/code').Code
+  const code: import('./site/code').Code
   export default code
 }

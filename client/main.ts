@@ -1,8 +1,10 @@
-import '@picocss/pico/css/pico.classless.jade.css'
-import './style.css'
+import './site/style.css'
 import { createApp } from 'vue'
 import App from './App.vue'
-import { i18n } from './i18n'
 import { router } from './router'
+import { preferredLanguage, speak } from './site/i18n'
 
-createApp(App).use(i18n).use(router).mount('#app')
+// The page's chunk and the texts are on their way at the same time. What is shown first is then shown whole, and does not jump.
+const app = createApp(App).use(router)
+await Promise.all([speak(preferredLanguage()), router.isReady()])
+app.mount('#app')

@@ -57,7 +57,7 @@ test('a browser that does not let the page copy is no mystery', async ({ page, s
   })
   await page.goto(site.url)
   await page.getByRole('button', { name: 'Copy' }).first().click()
-  await expect(page.getByText('The browser did not allow it')).toBeVisible()
+  await expect(page.getByText('The browser did not allow copying')).toBeVisible()
 })
 
 /** The contrast of two colours as the guidelines for accessibility define it, from 1 to 21. */

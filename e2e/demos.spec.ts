@@ -101,7 +101,7 @@ test.describe('the emitter', () => {
     for (const time of times) expect(time).toMatch(/^\d\d:\d\d:\d\d\.\d{3}$/)
     await press(page, 'Clear')
     await expect(rows).toHaveCount(1)
-    await expect(rows).toContainText('None yet')
+    await expect(rows).toContainText('No events yet')
   })
 
   test('ends a plain EventSource too, which is never told twice', async ({ page, site }) => {
@@ -120,7 +120,7 @@ test.describe('by hand', () => {
   const column = (page: Page, name: string) => {
     const region = page.getByRole('region', { name, exact: true })
     return {
-      raw: expect(region.getByRole('textbox', { name: 'The raw text of the response' })),
+      raw: expect(region.getByRole('textbox', { name: 'Raw response text' })),
       understood: expect(region.getByRole('textbox', { name: 'What EventSource makes of it' })),
       status: expect(region.getByRole('status')),
     }
@@ -128,7 +128,7 @@ test.describe('by hand', () => {
 
   test('lines are in the raw text, and no event; the same text framed is both', async ({ page, site }) => {
     await page.goto(`${site.url}/by-hand`)
-    const bare = column(page, 'Lines as they are')
+    const bare = column(page, 'Plain lines')
     const framed = column(page, 'Framed as events')
     await press(page, 'Start')
     await bare.raw.toHaveValue('订阅成功\n')
@@ -136,7 +136,7 @@ test.describe('by hand', () => {
     for (const { status: pill } of [bare, framed]) await pill.toHaveText('Receiving')
     expect(site.streams.size).toBe(4)
 
-    await page.getByRole('textbox', { name: 'Content' }).fill('hello')
+    await page.getByRole('textbox', { name: 'Message' }).fill('hello')
     await press(page, 'Push')
     await bare.raw.toHaveValue('订阅成功\nhello\n')
     await framed.raw.toHaveValue(/\n\nid: \S+\ndata: hello\n\n$/)
@@ -147,7 +147,7 @@ test.describe('by hand', () => {
     await bare.understood.toHaveValue('framed\n')
     await bare.raw.toHaveValue('订阅成功\nhello\ndata: framed\n\n\n')
 
-    await press(page, 'Over')
+    await press(page, 'Close channel')
     await bare.raw.toHaveValue(/\ndata: framed\n\n\nover\n/)
     await framed.raw.toHaveValue(/event: close\nid: \S+\ndata: Connection closed by server\n\n$/)
     await framed.status.toHaveText('Finished by the server')
@@ -157,11 +157,11 @@ test.describe('by hand', () => {
 
   test('what was not told that it is over comes back by itself', async ({ page, site }) => {
     await page.goto(`${site.url}/by-hand`)
-    const bare = column(page, 'Lines as they are')
+    const bare = column(page, 'Plain lines')
     await press(page, 'Start')
     await bare.raw.toHaveValue('订阅成功\n')
     await bare.status.toHaveText('Receiving')
-    await press(page, 'Over')
+    await press(page, 'Close channel')
     await expect.poll(() => site.to('/subscribe').length, { timeout: 20_000 }).toBe(4)
     await bare.raw.toHaveValue('订阅成功\nover\n订阅成功\n')
     await bare.status.toHaveText('Receiving')
@@ -174,7 +174,7 @@ test.describe('by hand', () => {
     site,
   }) => {
     await page.goto(`${site.url}/by-hand`)
-    const bare = column(page, 'Lines as they are')
+    const bare = column(page, 'Plain lines')
     await press(page, 'Start')
     await bare.raw.toHaveValue('订阅成功\n')
     await press(page, 'Stop')
@@ -201,11 +201,11 @@ test.describe('a channel', () => {
         (await region.getByRole('textbox', { name: 'Output' }).inputValue()).split('\n').filter(Boolean),
     }
   }
-  const id = (page: Page) => page.getByRole('textbox', { name: 'Id' })
+  const id = (page: Page) => page.getByRole('textbox', { name: 'ID' })
   const push = async (page: Page, content: string): Promise<void> => {
-    await page.getByRole('textbox', { name: 'Content' }).fill(content)
+    await page.getByRole('textbox', { name: 'Message' }).fill(content)
     await press(page, 'Push')
-    await expect(page.getByRole('textbox', { name: 'Content' })).toHaveValue('')
+    await expect(page.getByRole('textbox', { name: 'Message' })).toHaveValue('')
   }
 
   test('keeps what was pushed before anyone listened, reaches all its subscribers, and is over for all', async ({
@@ -216,7 +216,7 @@ test.describe('a channel', () => {
     await page.goto(`${site.url}/channel`)
     await push(page, 'early')
     const opened = context.waitForEvent('page')
-    await page.getByRole('link', { name: 'This channel in another tab' }).click()
+    await page.getByRole('link', { name: 'Open this channel in another tab' }).click()
     const other = await opened
     expect(await id(other).inputValue()).toBe(await id(page).inputValue())
     const all = [page, other].flatMap((tab) => [subscriber(tab, 1), subscriber(tab, 2)])
@@ -225,7 +225,7 @@ test.describe('a channel', () => {
     for (const one of all) await expect.poll(one.lines).toEqual(['连接成功', 'early'])
     await push(page, 'two\nlines 😀')
     for (const one of all) await expect.poll(one.lines).toEqual(['连接成功', 'early', 'two', 'lines 😀'])
-    await press(page, 'Over')
+    await press(page, 'Close channel')
     for (const one of all) await one.status.toHaveText('Finished by the server')
   })
 
@@ -249,12 +249,12 @@ test.describe('a channel', () => {
     await push(page, 'kept')
     await expect.poll(subscriber(page, 2).lines).toEqual(['连接成功', 'kept'])
 
-    await press(page, 'Another subscriber')
+    await press(page, 'Add a subscriber')
     const late = subscriber(page, 3)
     await late.press('Start')
     await expect.poll(late.lines).toEqual(['连接成功', 'kept'])
     await late.press('Restart')
-    await late.region.getByText('Events as they came').click()
+    await late.region.getByText('Events received').click()
     await expect(late.region.getByRole('row')).toHaveCount(1 + 2)
     await expect.poll(late.lines).toEqual(['连接成功', 'kept'])
     await late.status.toHaveText('Receiving')
@@ -269,16 +269,16 @@ test.describe('a channel', () => {
   })
 
   for (const [transport, connections] of [
-    ['native', 'Connections that were cut: 3'],
-    ['fetch', 'Connections that were cut: 3'],
-    ['shared', 'Connections that were cut: 1'],
+    ['native', 'Connections cut: 3'],
+    ['fetch', 'Connections cut: 3'],
+    ['shared', 'Connections cut: 1'],
   ] as const) {
     test(`whose connections are cut is resumed by each subscriber, and no number is missing: ${transport}`, async ({
       page,
       site,
     }) => {
       await page.goto(`${site.url}/channel?transport=${transport}`)
-      await press(page, 'Another subscriber')
+      await press(page, 'Add a subscriber')
       const all = [1, 2, 3].map((number) => subscriber(page, number))
       await press(page, 'Start all')
       for (const { status: pill } of all) await pill.toHaveText('Receiving')
@@ -295,7 +295,7 @@ test.describe('a channel', () => {
           window.said.push([...document.querySelectorAll('.pill')].map((pill) => pill.textContent).join('|'))
         }).observe(document.body, { subtree: true, childList: true, characterData: true })
       })
-      await press(page, 'Cut the connections')
+      await press(page, 'Cut connections')
       await expect(page.getByText(connections)).toBeVisible()
       for (const [n] of all.entries()) {
         const saidBy = (): Promise<string[]> =>
@@ -304,7 +304,7 @@ test.describe('a channel', () => {
       }
       const whileCut = Math.max(...(await numbers(subscriber(page, 1).lines)))
       for (const { status: pill } of all) await pill.toHaveText('Receiving', { timeout: 20_000 })
-      await press(page, 'No more numbers')
+      await press(page, 'Stop numbers')
       for (const one of all) {
         await expect
           .poll(async () => Math.max(...(await numbers(one.lines))), { timeout: 20_000 })
@@ -320,12 +320,12 @@ test.describe('a channel', () => {
     site,
   }) => {
     await page.goto(`${site.url}/channel`)
-    const add = page.getByRole('button', { name: 'Another subscriber' })
+    const add = page.getByRole('button', { name: 'Add a subscriber' })
     const all = page.getByRole('region', { name: /^Subscriber \d+$/ })
     for (let n = 0; n < 4; n++) await add.click({ force: true })
     await expect(add).toHaveAttribute('aria-disabled', 'true')
     await expect(all).toHaveCount(4)
-    await expect(page.getByText('over HTTP/1.1 a browser keeps six')).toBeVisible()
+    await expect(page.getByText('over HTTP/1.1 a browser opens six')).toBeVisible()
 
     const channel = await id(page).inputValue()
     await page.getByRole('radio', { name: 'shared' }).check()
@@ -365,7 +365,7 @@ test.describe('a channel', () => {
 
   test('that nobody is subscribed to cannot be cut, and the page says so', async ({ page, site }) => {
     await page.goto(`${site.url}/channel`)
-    await press(page, 'Cut the connections')
+    await press(page, 'Cut connections')
     await expect(page.getByRole('alert')).toContainText('Nobody is subscribed to channel news-')
   })
 
@@ -388,7 +388,7 @@ test.describe('a channel', () => {
     await expect(page.getByRole('alert')).toHaveCount(2)
     await page.waitForTimeout(1_500)
     expect(asked).toBe(2)
-    await press(page, 'No more numbers')
+    await press(page, 'Stop numbers')
     await push(page, 'x')
     await push(page, 'y')
     await expect(page.getByRole('alert')).toHaveCount(0)
@@ -398,13 +398,13 @@ test.describe('a channel', () => {
   test('says in words that a push did not reach the server, and what a strange answer was', async ({ page, site }) => {
     await page.goto(`${site.url}/channel`)
     site.route('/sse/push', (_req, res) => res.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway'))
-    await page.getByRole('textbox', { name: 'Content' }).fill('kept')
+    await page.getByRole('textbox', { name: 'Message' }).fill('kept')
     await press(page, 'Push')
-    await expect(page.getByRole('alert')).toHaveText('The server answered 502.')
+    await expect(page.getByRole('alert')).toHaveText('The server answered with status 502.')
     await site.stop()
     await press(page, 'Push')
     await expect(page.getByRole('alert')).toHaveText('The server cannot be reached. Is it running?')
-    await expect(page.getByRole('textbox', { name: 'Content' })).toHaveValue('kept')
+    await expect(page.getByRole('textbox', { name: 'Message' })).toHaveValue('kept')
     await press(page, '中文')
     await press(page, '推送')
     await expect(page.getByRole('alert')).toHaveText('无法连接到服务器，请确认它正在运行。')
@@ -454,7 +454,7 @@ for (const transport of ['native', 'fetch', 'shared']) {
     site,
   }) => {
     await page.goto(`${site.url}/reconnect?transport=${transport}`)
-    const openings = page.getByRole('region', { name: 'Connections as they opened' }).locator('tbody tr')
+    const openings = page.getByRole('region', { name: 'Connections' }).locator('tbody tr')
     await press(page, 'Start')
     await expect
       .poll(async () => (await lines(page)).filter((line) => line === '连接成功').length, { timeout: 20_000 })
@@ -465,10 +465,10 @@ for (const transport of ['native', 'fetch', 'shared']) {
     expect(numbers.length).toBeGreaterThan(3)
     expect(numbers).toEqual(numbers.map((_number, n) => n + 1))
 
-    await expect(openings.nth(0)).toHaveText(/^1.*–.*–.*from the beginning$/)
+    await expect(openings.nth(0)).toHaveText(/^1.*–.*–.*from the start$/)
     await expect(openings.nth(1)).toHaveText(/^2\D*\d\d:\d\d:\d\d\.\d{3}.*\d\.\d s1[\w-]{12}:\d+$/)
     await press(page, 'Clear')
-    await expect(openings).toHaveText(['None yet. Press “Start”.'])
+    await expect(openings).toHaveText(['No events yet. Press “Start”.'])
   })
 }
 
@@ -489,7 +489,7 @@ test('the page that reconnects says that it cannot push, and goes on with the sa
 })
 
 for (const { locale, title, home, first } of [
-  { locale: 'en-US', title: 'There is no such page', home: 'To the first demo', first: 'Timestamps' },
+  { locale: 'en-US', title: 'Page not found', home: 'Go to the first demo', first: 'Timestamps' },
   { locale: 'zh-CN', title: '页面不存在', home: '前往第一个演示', first: '时间戳' },
 ]) {
   test.describe(() => {
@@ -512,7 +512,7 @@ for (const { locale, title, home, first } of [
 test('the wire shows every field as it is, and the events that come of them', async ({ page, site }) => {
   await page.goto(`${site.url}/wire`)
   await press(page, 'Start')
-  const raw = page.getByRole('region', { name: 'The bytes of the stream' })
+  const raw = page.getByRole('region', { name: 'Bytes of the stream' })
   await status(page).toHaveText('Finished by the server')
   for (const kind of ['data', 'event', 'id', 'retry', 'comment'])
     await expect(raw.locator(`.${kind}`).first()).toBeVisible()
@@ -524,5 +524,5 @@ test('the wire shows every field as it is, and the events that come of them', as
   await block.fill('event: tick\ndata: x\n')
   await expect(page.getByRole('listitem').filter({ hasText: 'No event' })).toBeVisible()
   await block.fill('event: tick\ndata: x\n\n')
-  await expect(page.getByRole('listitem').filter({ hasText: 'an event: tick "x"' })).toBeVisible()
+  await expect(page.getByRole('listitem').filter({ hasText: 'event: tick "x"' })).toBeVisible()
 })

@@ -1,7 +1,7 @@
 /** Every page of the demo, in every engine: it opens, starts, stops, switches transport and language, and reports no error. */
 import { writeFile } from 'node:fs/promises'
-import { en } from '../client/locales/en'
-import { zhCN } from '../client/locales/zh-CN'
+import { en } from '../client/site/locales/en'
+import { zhCN } from '../client/site/locales/zh-CN'
 import { pages, type PageName } from '../shared/pages'
 import type { Tab } from './engine'
 import { expect, test, type Site } from './fixture'

@@ -74,7 +74,7 @@ test.describe('a server that refuses', () => {
     await expect(page.getByRole('alert')).toHaveText(
       'The server answered with status 503. 10 streams are open: try again later.',
     )
-    await press(page, 'Try now')
+    await press(page, 'Retry now')
     await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt 2: /)
     expect(site.to('/sse')).toHaveLength(2)
   })

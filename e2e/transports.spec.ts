@@ -49,7 +49,7 @@ test.describe('the picture of the tabs', () => {
 
   test('shows which tab leads, and another one when that is closed', async ({ context, site }) => {
     const first = await open(context, site, '?transport=shared')
-    await words(first).toHaveText('No tab has a stream yet: press Start.')
+    await words(first).toHaveText('No tab has a stream yet: press “Start”.')
     expect(await picture(first)).toEqual(['Tab 1'])
     await press(first, 'Start')
     await expect.poll(() => picture(first)).toEqual(['Server > Tab 1'])
@@ -71,7 +71,7 @@ test.describe('the picture of the tabs', () => {
       await expect(page.locator('.tab', { hasText: 'this tab' })).toContainText(name)
       await expect(page).toHaveTitle(new RegExp(`^${name} – `))
     }
-    await expect(first.getByText('Streams open at the server, everybody’s: 1')).toBeVisible()
+    await expect(first.getByText('Open streams on the server, from all clients: 1')).toBeVisible()
     expect(site.streams.size).toBe(1)
 
     const leader = await expectSharing(third, ...pages.keys())
@@ -157,7 +157,7 @@ test.describe('the picture of the tabs', () => {
     await press(seventh, 'Start')
     await status(seventh).toHaveText('Connecting …')
     await expect(seventh.locator('li.waiting')).toContainText('Tab 7')
-    await expect(seventh.getByText('are all six connections of the browser taken?')).toBeVisible()
+    await expect(seventh.getByText('Are all six connections of the browser taken?')).toBeVisible()
     await pages[0]?.close()
     await status(seventh).toHaveText('Receiving')
   })
@@ -197,7 +197,7 @@ test('streams that are shared begin again together, over one connection', async 
 
 test('the differences are in a table', async ({ page, site }) => {
   await page.goto(`${site.url}/transports`)
-  const table = page.getByRole('region', { name: 'What they differ in' })
+  const table = page.getByRole('region', { name: 'How they differ' })
   await expect(table.getByRole('columnheader')).toHaveText(['native', 'fetch', 'shared'])
   await expect(table.getByRole('row', { name: 'Eight tabs' }).getByRole('cell').last()).toHaveText('one connection')
 })

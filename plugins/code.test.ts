@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import vue from '@vitejs/plugin-vue'
 import { build } from 'vite'
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { textOf, type Code, type Token } from '../client/components/code'
+import { textOf, type Code, type Token } from '../client/site/code'
 import { code } from './code.ts'
 import { tokensOf } from './tokens.ts'
 

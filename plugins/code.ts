@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { extname, relative } from 'node:path'
 import type { Plugin } from 'vite'
-import type { Code } from '../client/components/code'
+import type { Code } from '../client/site/code'
 import { tokensOf, type Language } from './tokens.ts'
 
 const QUERY = '?code'

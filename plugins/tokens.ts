@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import type { HighlighterCore, ThemeRegistration } from 'shiki/core'
-import type { Token, TokenKind } from '../client/components/code'
+import type { Token, TokenKind } from '../client/site/code'
 
 export type Language = 'typescript' | 'vue'
 

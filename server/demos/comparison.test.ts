@@ -196,20 +196,20 @@ describe('polling', () => {
   it('short is answered with nothing where there is nothing', async () => {
     const { poll, figures } = await start({}, 'interval=2000')
     expect(await poll(paths.shortPolling)).toEqual([])
-    expect((await figures()).ways.shortPolling).toMatchObject({ requests: 1, empty: 1, events: 0, eventBytes: 0 })
+    expect((await figures()).techniques.shortPolling).toMatchObject({ requests: 1, empty: 1, events: 0, eventBytes: 0 })
   })
 
   it('long is answered when there is something', async () => {
     const { poll, figures } = await start({}, 'interval=300&bytes=8')
     const events = await poll(paths.longPolling)
     expect(events).toHaveLength(1)
-    expect((await figures()).ways.longPolling).toMatchObject({ requests: 1, empty: 0, events: 1 })
+    expect((await figures()).techniques.longPolling).toMatchObject({ requests: 1, empty: 0, events: 1 })
   })
 
   it('long is answered with nothing when its time is over, and forgotten when the client leaves', async () => {
     const { poll, figures } = await start({ comparison: { hold: 30 } }, 'interval=2000')
     expect(await poll(paths.longPolling)).toEqual([])
-    expect((await figures()).ways.longPolling).toMatchObject({ requests: 1, empty: 1 })
+    expect((await figures()).techniques.longPolling).toMatchObject({ requests: 1, empty: 1 })
 
     const patient = await start({}, 'interval=2000')
     const client = patient.app.open(patient.of(paths.longPolling))
@@ -269,7 +269,7 @@ describe('the stream', () => {
     await eventually(() => expect(streamed(stream).length).toBeGreaterThan(100))
     const got = streamed(stream)
     expect(got).toEqual(upTo(got[0] ?? 0, got.at(-1) ?? 0))
-    expect((await figures()).ways.sse.requests).toBe(1)
+    expect((await figures()).techniques.sse.requests).toBe(1)
   })
 })
 
@@ -401,13 +401,13 @@ describe('the webhook', () => {
     await until(5)
     await change('interval=10&webhook=true')
     await eventually(async () => expect((await figures()).deliveries.length).toBeGreaterThan(20))
-    const { deliveries, ways } = await figures()
+    const { deliveries, techniques } = await figures()
     const got = deliveries.map(([n]) => n)
     expect(got[0]).toBeGreaterThan(5)
     expect(got).toEqual(upTo(got[0] ?? 0, got.at(-1) ?? 0))
     for (const [, delay] of deliveries) expect(delay).toBeGreaterThanOrEqual(0)
-    expect(ways.webhook.requests).toBeGreaterThanOrEqual(got.length)
-    expect(ways.webhook).toMatchObject({ empty: 0 })
+    expect(techniques.webhook.requests).toBeGreaterThanOrEqual(got.length)
+    expect(techniques.webhook).toMatchObject({ empty: 0 })
     expect((await figures(got.at(-1))).deliveries[0]?.[0] ?? Infinity).toBeGreaterThan(got.at(-1) ?? 0)
   })
 
@@ -466,21 +466,21 @@ describe('the webhook', () => {
 })
 
 describe('the figures', () => {
-  it('are the bytes that went over the connections, each way with its own', async () => {
+  it('are the bytes that went over the connections, each technique with its own', async () => {
     const { app, of, poll, figures, until } = await start({}, 'interval=2000&bytes=8')
     const text = request('GET', of(paths.shortPolling, 'after=0'), { Connection: 'close' })
     const reply = await new Client(app.port, text).toEnd()
     await poll(paths.figures)
-    const { ways } = await figures()
-    expect(ways.shortPolling).toMatchObject({ requests: 1, up: text.length, down: reply.length })
-    expect(ways.longPolling).toMatchObject({ requests: 0, up: 0, down: 0 })
+    const { techniques } = await figures()
+    expect(techniques.shortPolling).toMatchObject({ requests: 1, up: text.length, down: reply.length })
+    expect(techniques.longPolling).toMatchObject({ requests: 0, up: 0, down: 0 })
 
     const stream = app.open(of(paths.sse))
     const socket = new Client(app.port, handshake(of(paths.webSocket)))
     await until(1)
     await stream.until(/data: .*\n\n/)
     await socket.until(/"n":/)
-    const { sse, webSocket, webhook } = (await figures()).ways
+    const { sse, webSocket, webhook } = (await figures()).techniques
     expect(sse).toMatchObject({ requests: 1, down: stream.received.length })
     expect(sse.eventBytes).toBe((/data: (.*)\n/.exec(stream.received)?.[1] ?? '').length)
     // A frame of less than 126 bytes has a head of two, the first of which is no text.
@@ -491,8 +491,8 @@ describe('the figures', () => {
 
   it('are those of the sender for the webhook, in both directions', async () => {
     const { figures } = await start({}, 'interval=10&webhook=true')
-    await eventually(async () => expect((await figures()).ways.webhook.events).toBeGreaterThan(5))
-    const { events, eventBytes, up, down } = (await figures()).ways.webhook
+    await eventually(async () => expect((await figures()).techniques.webhook.events).toBeGreaterThan(5))
+    const { events, eventBytes, up, down } = (await figures()).techniques.webhook
     expect(down).toBeGreaterThan(eventBytes + 100 * events)
     expect(up).toBeGreaterThan(25 * events)
   })

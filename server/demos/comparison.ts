@@ -31,7 +31,7 @@ export interface Comparison {
 }
 
 /**
- * One source of events, five ways to the page: short polling, long polling, SSE, WebSocket and webhook, and what each has cost.
+ * One source of events, and five techniques that bring them to the page: short polling, long polling, SSE, WebSocket and webhook, and what each has cost.
  * `guard` stands before what changes something.
  */
 export function comparison(
@@ -77,7 +77,7 @@ export function comparison(
       meter.settle()
       const figures: ComparisonFigures = {
         newest: run.newest,
-        ways: run.figures,
+        techniques: run.figures,
         repeated: webhook.repeated,
         deliveries: webhook.deliveries.filter(([n]) => n > after),
         webhookAfter: webhook.after,

@@ -1,8 +1,8 @@
 /** What both ends of the comparison agree on. */
 
-/** One source of events, brought to the page in five ways. */
-export const WAYS = ['shortPolling', 'longPolling', 'sse', 'webSocket', 'webhook'] as const
-export type Way = (typeof WAYS)[number]
+/** One source of events, brought to the page by five techniques. */
+export const TECHNIQUES = ['shortPolling', 'longPolling', 'sse', 'webSocket', 'webhook'] as const
+export type Technique = (typeof TECHNIQUES)[number]
 
 export const comparisonPaths = {
   /** Starts a run, or changes it: `run`, `interval`, `bytes`, `webhook`. */
@@ -22,7 +22,7 @@ export const RUN_NAME: RegExp = /^[\w-]{20,64}$/
 /** The least and the most: milliseconds between two events, bytes of an event's payload. */
 export const comparisonLimits = { interval: [10, 2_000], bytes: [0, 4_096] } as const
 
-/** The text of an event is this as JSON, the same in every way, and ASCII: it has as many bytes as characters. */
+/** The text of an event is this as JSON, the same for every technique, and ASCII: it has as many bytes as characters. */
 export interface ComparisonEvent {
   /** 1 for the first of a run, one more for each. */
   n: number
@@ -31,8 +31,8 @@ export interface ComparisonEvent {
   payload: string
 }
 
-/** What one way cost so far, counted by the server. */
-export interface WayFigures {
+/** What one technique cost so far, counted by the server. */
+export interface TechniqueFigures {
   /** Requests; for a stream or a socket, connections; for the webhook, deliveries that were tried. */
   requests: number
   /** Of them, those whose answer had no event. */
@@ -51,7 +51,7 @@ export interface ComparisonFigures {
   now: number
   /** The number of the newest event: how many were made. */
   newest: number
-  ways: Record<Way, WayFigures>
+  techniques: Record<Technique, TechniqueFigures>
   /** Deliveries that the webhook's sender had to repeat. */
   repeated: number
   /** What the webhook's receiver got after the number that was asked for: an event's number, and its delay in milliseconds. */

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { ClockOffset } from './clockOffset'
 
-it('takes the server’s clock to be read half way through the shortest request', () => {
+it('takes the server’s clock to be read half technique through the shortest request', () => {
   const clock = new ClockOffset()
   expect(clock.offset).toBe(0)
   clock.add(1_000, 1_100, 6_090)

@@ -1,5 +1,5 @@
-/** Requests that are remembered: as old as the newest estimate may be, when they are made once a second. */
-const KEPT = 30
+/** How many requests are remembered, which bounds the age of the best estimate: one is made each second. */
+const SAMPLES = 30
 
 /** The page's clock: milliseconds since the epoch, and parts of them. */
 export function pageClock(): number {
@@ -7,8 +7,8 @@ export function pageClock(): number {
 }
 
 /**
- * How far the server's clock is ahead of the page's. The server read its own somewhere between a request and its answer: half
- * way, it is assumed, and that is wrong by half of the round trip at most. So the shortest one counts.
+ * How far the server's clock is ahead of the page's. The server reads its clock at some moment between a request and its answer. Assuming
+ * the middle is off by at most half the round trip, so the shortest round trip wins.
  */
 export class ClockOffset {
   #samples: { roundTrip: number; offset: number }[] = []
@@ -16,7 +16,7 @@ export class ClockOffset {
   /** A request: when it was sent and answered by the page's clock, and what the server's clock said. All in milliseconds. */
   add(sent: number, answered: number, server: number): void {
     const sample = { roundTrip: answered - sent, offset: server - (sent + answered) / 2 }
-    this.#samples = [...this.#samples, sample].slice(-KEPT)
+    this.#samples = [...this.#samples, sample].slice(-SAMPLES)
   }
 
   /** Milliseconds; 0 before the first request. */

@@ -1,7 +1,7 @@
-import type { Way } from '../../../shared/demos/comparison'
+import type { Technique } from '../../../shared/demos/comparison'
 
-/** Each way's line in the plots and in their legend, told apart also by those who do not see the colours: lengths of dash and gap in pixels. */
-export const DASHES: Record<Way, number[]> = {
+/** Each technique's line in the plots and in their legend, told apart also by those who do not see the colours: lengths of dash and gap in pixels. */
+export const DASHES: Record<Technique, number[]> = {
   shortPolling: [2, 3],
   longPolling: [8, 4],
   sse: [],

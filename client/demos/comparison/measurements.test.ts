@@ -16,7 +16,7 @@ describe('the webhook', () => {
     const figures: ComparisonFigures = {
       now: 0,
       newest: 0,
-      ways: each(() => nothing),
+      techniques: each(() => nothing),
       repeated: 0,
       deliveries: numbers.map((n) => [n, 1]),
       webhookAfter,

@@ -1,13 +1,18 @@
 import { shallowRef, type ShallowRef } from 'vue'
-import { WAYS, type ComparisonFigures, type Way, type WayFigures } from '../../../shared/demos/comparison'
+import {
+  TECHNIQUES,
+  type ComparisonFigures,
+  type Technique,
+  type TechniqueFigures,
+} from '../../../shared/demos/comparison'
 import { ClockOffset, pageClock } from './clockOffset'
 import { Tally } from './tally'
 
 /** Looks that the plots show: a minute. */
 const PLOTTED = 120
 
-/** One way, as it stands. */
-export interface WayRow extends WayFigures {
+/** One technique, as it stands. */
+export interface TechniqueRow extends TechniqueFigures {
   received: number
   missed: number
   cuts: number
@@ -18,17 +23,17 @@ export interface WayRow extends WayFigures {
   overhead: number | null
 }
 
-/** What is plotted: seconds since the start, and at each of them the value of every way. */
+/** What is plotted: seconds since the start, and at each of them the value of every technique. */
 export interface History {
   times: number[]
-  delay: Record<Way, (number | null)[]>
-  overhead: Record<Way, (number | null)[]>
+  delay: Record<Technique, (number | null)[]>
+  overhead: Record<Technique, (number | null)[]>
 }
 
-const NOTHING: WayFigures = { requests: 0, empty: 0, events: 0, eventBytes: 0, up: 0, down: 0 }
+const NOTHING: TechniqueFigures = { requests: 0, empty: 0, events: 0, eventBytes: 0, up: 0, down: 0 }
 
-export const each = <Value>(make: (way: Way) => Value): Record<Way, Value> =>
-  Object.fromEntries(WAYS.map((way) => [way, make(way)])) as Record<Way, Value>
+export const each = <Value>(make: (technique: Technique) => Value): Record<Technique, Value> =>
+  Object.fromEntries(TECHNIQUES.map((technique) => [technique, make(technique)])) as Record<Technique, Value>
 
 /** What is known of a run: what has arrived here, and what the server says it cost. It is shown by `look`, and not with each event. */
 export class Measurements {
@@ -37,8 +42,8 @@ export class Measurements {
   /** The figures that count as 0. */
   #zero: ComparisonFigures | null = null
   #began = 0
-  readonly tallies: Record<Way, Tally> = each(() => new Tally())
-  readonly rows: ShallowRef<Record<Way, WayRow>> = shallowRef(each((way) => this.#row(way)))
+  readonly tallies: Record<Technique, Tally> = each(() => new Tally())
+  readonly rows: ShallowRef<Record<Technique, TechniqueRow>> = shallowRef(each((technique) => this.#row(technique)))
   readonly history: ShallowRef<History> = shallowRef(emptyHistory())
   /** Deliveries of the webhook that were repeated. */
   readonly repeated: ShallowRef<number> = shallowRef(0)
@@ -51,22 +56,22 @@ export class Measurements {
     this.#figures = null
     this.delivered = 0
     this.reset()
-    for (const way of WAYS) this.tallies[way].begin()
+    for (const technique of TECHNIQUES) this.tallies[technique].begin()
   }
 
   /** Everything is 0, from now on. */
   reset(): void {
     this.#zero = this.#figures
     this.#began = pageClock()
-    for (const way of WAYS) this.tallies[way].reset()
+    for (const technique of TECHNIQUES) this.tallies[technique].reset()
     this.history.value = emptyHistory()
-    this.rows.value = each((way) => this.#row(way))
+    this.rows.value = each((technique) => this.#row(technique))
     this.repeated.value = 0
   }
 
   /** An event has arrived that was made at `time` by the server's clock. */
-  arrived(way: Way, n: number, time: number): void {
-    this.tallies[way].receive(n, pageClock() + this.#clock.offset - time)
+  arrived(technique: Technique, n: number, time: number): void {
+    this.tallies[technique].receive(n, pageClock() + this.#clock.offset - time)
   }
 
   /**
@@ -83,32 +88,36 @@ export class Measurements {
     }
   }
 
-  /** Where a poll begins: where its way was, or with the first event of a new run, or with the newest. */
-  position(way: Way): number | undefined {
-    return this.tallies[way].newest ?? (this.#figures === null ? 0 : undefined)
+  /** Where a poll begins: where its technique was, or with the first event of a new run, or with the newest. */
+  position(technique: Technique): number | undefined {
+    return this.tallies[technique].newest ?? (this.#figures === null ? 0 : undefined)
   }
 
   /** Shows what has arrived since the last look. */
   look(): void {
-    const delays = each((way) => this.tallies[way].delays())
-    const rows = each((way) => ({ ...this.#row(way), median: delays[way].median, p95: delays[way].p95 }))
+    const delays = each((technique) => this.tallies[technique].delays())
+    const rows = each((technique) => ({
+      ...this.#row(technique),
+      median: delays[technique].median,
+      p95: delays[technique].p95,
+    }))
     const { times, delay, overhead } = this.history.value
     this.rows.value = rows
     this.repeated.value = (this.#figures?.repeated ?? 0) - (this.#zero?.repeated ?? 0)
     this.history.value = {
       times: add(times, (pageClock() - this.#began) / 1_000),
       // A logarithmic scale has no 0, and no clock here is better than a tenth of a millisecond.
-      delay: each((way) => add(delay[way], atLeast(0.1, delays[way].fresh))),
-      overhead: each((way) => add(overhead[way], atLeast(1, rows[way].overhead))),
+      delay: each((technique) => add(delay[technique], atLeast(0.1, delays[technique].fresh))),
+      overhead: each((technique) => add(overhead[technique], atLeast(1, rows[technique].overhead))),
     }
   }
 
-  #row(way: Way): WayRow {
-    const now = this.#figures?.ways[way] ?? NOTHING
-    const zero = this.#zero?.ways[way] ?? NOTHING
-    const since = (name: keyof WayFigures): number => now[name] - zero[name]
+  #row(technique: Technique): TechniqueRow {
+    const now = this.#figures?.techniques[technique] ?? NOTHING
+    const zero = this.#zero?.techniques[technique] ?? NOTHING
+    const since = (name: keyof TechniqueFigures): number => now[name] - zero[name]
     const [events, eventBytes, up, down] = [since('events'), since('eventBytes'), since('up'), since('down')]
-    const { received, missed, cuts } = this.tallies[way]
+    const { received, missed, cuts } = this.tallies[technique]
     const overhead = events > 0 ? (up + down - eventBytes) / events : null
     const figures = { requests: since('requests'), empty: since('empty'), events, eventBytes, up, down }
     return { ...figures, received, missed, cuts, overhead, median: null, p95: null }

@@ -1,19 +1,19 @@
 /** Delays that are kept: the newest. */
 const WINDOW = 1_000
 
-/** What arrived in one way: how many events, how many not, and how late. */
+/** Counts what one technique delivered: how many events, how many were missed, and how late they were. */
 export class Tally {
   received = 0
   /** Numbers that were left out. */
   missed = 0
-  /** Cuts of the connection that this way was in use for. */
+  /** How often the connection was cut while this technique was on. */
   cuts = 0
   /** The number of the newest event; null before the first. */
   newest: number | null = null
   #delays: number[] = []
   #fresh: number[] = []
 
-  /** Takes an event, in the order of its way: one that is not newer has been here before. `delay` in milliseconds. */
+  /** Takes an event in the order it arrived. One that is not newer is a repeat and is ignored. `delay` in milliseconds. */
   receive(n: number, delay: number): void {
     if (this.newest !== null) {
       if (n <= this.newest) return

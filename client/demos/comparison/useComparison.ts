@@ -1,12 +1,12 @@
 import { onScopeDispose, reactive, ref, watch, type Ref } from 'vue'
 import {
   comparisonPaths as paths,
-  WAYS,
+  TECHNIQUES,
   type ComparisonEvent,
   type ComparisonFigures,
-  type Way,
+  type Technique,
 } from '../../../shared/demos/comparison'
-import { useChange } from '../../components/change'
+import { useServerAction } from '../../site/useServerAction'
 import { pageClock } from './clockOffset'
 import { longPolling } from './longPolling'
 import { each, Measurements } from './measurements'
@@ -29,8 +29,8 @@ const REST = 250
 export interface Comparison {
   /** Milliseconds between two events, bytes of each, milliseconds between two short polls. */
   settings: { interval: number; bytes: number; polling: number }
-  /** The ways that are switched on. */
-  on: Record<Way, boolean>
+  /** The techniques that are switched on. */
+  on: Record<Technique, boolean>
   /** `gone`: the server no longer has the run. */
   state: Readonly<Ref<'idle' | 'starting' | 'running' | 'stopped' | 'gone'>>
   /** Why the server refused; else empty. */
@@ -41,9 +41,9 @@ export interface Comparison {
   cut: () => Promise<void>
 }
 
-/** One run on the server, and the ways that bring its events to this page. */
+/** One run on the server, and the techniques that bring its events to this page. */
 export function useComparison(): Comparison {
-  const change = useChange()
+  const change = useServerAction()
   const settings = reactive({ interval: 100, bytes: 64, polling: 1_000 })
   const on = reactive(each(() => true))
   const state = ref<'idle' | 'starting' | 'running' | 'stopped' | 'gone'>('idle')
@@ -88,7 +88,7 @@ export function useComparison(): Comparison {
 
   async function cut(): Promise<void> {
     if (state.value !== 'running' || !(await send(paths.cut))) return
-    for (const way of WAYS) if (on[way]) measurements.tallies[way].cuts++
+    for (const technique of TECHNIQUES) if (on[technique]) measurements.tallies[technique].cuts++
   }
 
   /** Asks for the server's figures, as long as the run lasts. */
@@ -110,25 +110,28 @@ export function useComparison(): Comparison {
     } while (current())
   }
 
-  const isOn = (way: Way): boolean => state.value === 'running' && on[way]
+  const isOn = (technique: Technique): boolean => state.value === 'running' && on[technique]
 
-  /** What a way calls with each event, until it is switched off. */
+  /** What a technique calls with each event, until it is switched off. */
   const receiver =
-    (way: Way, signal?: AbortSignal) =>
+    (technique: Technique, signal?: AbortSignal) =>
     ({ n, time }: ComparisonEvent): void => {
-      if (!signal?.aborted) measurements.arrived(way, n, time)
+      if (!signal?.aborted) measurements.arrived(technique, n, time)
     }
 
-  /** `begin` is called when the way is switched on, and its signal aborted when it is switched off. */
-  function use(way: Way, begin?: (receive: (event: ComparisonEvent) => void, signal: AbortSignal) => void): void {
+  /** `begin` is called when the technique is switched on, and its signal aborted when it is switched off. */
+  function use(
+    technique: Technique,
+    begin?: (receive: (event: ComparisonEvent) => void, signal: AbortSignal) => void,
+  ): void {
     watch(
-      () => isOn(way),
+      () => isOn(technique),
       (yes, _before, onCleanup) => {
         if (!yes) return
         const abort = new AbortController()
         onCleanup(() => abort.abort())
-        measurements.tallies[way].begin()
-        begin?.(receiver(way, abort.signal), abort.signal)
+        measurements.tallies[technique].begin()
+        begin?.(receiver(technique, abort.signal), abort.signal)
       },
       // At once, so that Stop closes everything before it asks the server to.
       { flush: 'sync' },

@@ -1,11 +1,11 @@
 import type { Response } from 'express'
-import type { Way } from '../../../shared/demos/comparison'
+import type { Technique } from '../../../shared/demos/comparison'
 import type { KeptEvent, Run } from './run'
 
 /** Answers a poll with the events there are, as a JSON array, and books whether it was in vain. */
-export function answer(run: Run, way: Way, res: Response, events: readonly KeptEvent[]): void {
-  if (events.length === 0) run.figures[way].empty++
-  run.sent(way, events)
+export function answer(run: Run, technique: Technique, res: Response, events: readonly KeptEvent[]): void {
+  if (events.length === 0) run.figures[technique].empty++
+  run.sent(technique, events)
   res
     .set('Cache-Control', 'no-store')
     .type('json')

@@ -1,7 +1,12 @@
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import type { Request, Response } from 'express'
-import { WAYS, type ComparisonEvent, type Way, type WayFigures } from '../../../shared/demos/comparison'
+import {
+  TECHNIQUES,
+  type ComparisonEvent,
+  type Technique,
+  type TechniqueFigures,
+} from '../../../shared/demos/comparison'
 import { SseEmitterError } from '../../sse/emitter'
 import type { Bytes, Meter } from './meter'
 
@@ -19,16 +24,16 @@ export interface RunSettings {
   bytes: number
 }
 
-/** An event and its text, which is the same in every way. */
+/** An event and its text, which is the same for every technique. */
 export interface KeptEvent {
   n: number
   time: number
   text: string
 }
 
-/** One page's source of events. It ticks whoever listens, keeps its newest events, and knows what each way to the page has cost. */
+/** One page's source of events. It ticks whoever listens, keeps its newest events, and knows what each technique has cost. */
 export class Run {
-  readonly figures: Record<Way, WayFigures>
+  readonly figures: Record<Technique, TechniqueFigures>
   /** Aborted when the run has ended. */
   readonly signal: AbortSignal
   /** The number of the newest event. */
@@ -49,7 +54,10 @@ export class Run {
     this.#meter = meter
     this.#settings = settings
     this.signal = this.#abort.signal
-    this.figures = Object.fromEntries(WAYS.map((way) => [way, none()])) as Record<Way, WayFigures>
+    this.figures = Object.fromEntries(TECHNIQUES.map((technique) => [technique, none()])) as Record<
+      Technique,
+      TechniqueFigures
+    >
     this.#expiry = setTimeout(() => {
       if (this.#open > 0) this.touch()
       else this.end()
@@ -80,12 +88,12 @@ export class Run {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Books a request: until its response is closed, the bytes of its connection are those of this way, and the run is in use. */
-  serve(way: Way, req: Request, res: Response): void {
+  /** Books a request: until its response is closed, the bytes of its connection are those of this technique, and the run is in use. */
+  serve(technique: Technique, req: Request, res: Response): void {
     if (res.socket === null)
       throw new SseEmitterError('pipelined', 'A poll needs a connection of its own: do not pipeline requests.')
-    this.figures[way].requests++
-    this.connect(way, req.socket)
+    this.figures[technique].requests++
+    this.connect(technique, req.socket)
     this.#open++
     res.once('close', () => {
       this.#open--
@@ -93,9 +101,9 @@ export class Run {
     })
   }
 
-  /** The bytes of this connection are those of this way, until the meter is told otherwise; `cut` cuts it. */
-  connect(way: Way, socket: Socket): void {
-    this.#meter.assign(socket, this.figures[way])
+  /** The bytes of this connection are those of this technique, until the meter is told otherwise; `cut` cuts it. */
+  connect(technique: Technique, socket: Socket): void {
+    this.#meter.assign(socket, this.figures[technique])
     for (const known of this.#sockets) if (known.destroyed) this.#sockets.delete(known)
     this.#sockets.add(socket)
   }
@@ -106,13 +114,13 @@ export class Run {
   }
 
   /** Books what an answer or a message has brought. */
-  sent(way: Way, events: readonly KeptEvent[]): void {
-    const figures = this.figures[way]
+  sent(technique: Technique, events: readonly KeptEvent[]): void {
+    const figures = this.figures[technique]
     figures.events += events.length
     for (const { text } of events) figures.eventBytes += text.length
   }
 
-  /** Destroys every connection that has served a way, but `spared`, over which the answer has to go. @returns how many. */
+  /** Destroys every connection that has served a technique, but `spared`, over which the answer has to go. @returns how many. */
   cut(spared: Socket): number {
     const own = new Set<Bytes | undefined>(Object.values(this.figures))
     let cut = 0
@@ -161,6 +169,6 @@ export function clock(): number {
   return Math.round((performance.timeOrigin + performance.now()) * 100) / 100
 }
 
-function none(): WayFigures {
+function none(): TechniqueFigures {
   return { requests: 0, empty: 0, events: 0, eventBytes: 0, up: 0, down: 0 }
 }

@@ -1,5 +1,0 @@
-/**
- * Characters of a stream that a page keeps, the newest: a browser lays out a text area of that size sixty times a second, whatever
- * comes. Useful as `limit`.
- */
-export const KEPT = 8_192

@@ -1,6 +1,0 @@
-import type { EventSourceStatus } from '../composables/useEventSource'
-
-/** Whether a stream has a connection or is about to have one: there is something to stop. */
-export function isUnderWay(status: EventSourceStatus): boolean {
-  return status === 'connecting' || status === 'open' || status === 'reconnecting'
-}

@@ -1,0 +1,65 @@
+import { shallowRef, watch, type ShallowRef } from 'vue'
+import type { StreamState } from '../../site/useStatusLabel'
+import type { useEventSource } from '../../composables/useEventSource'
+import type { EmitterCallback } from '../../../shared/demos/emitter'
+
+/** Rows that are kept: the newest. */
+const ROWS = 200
+
+/** Milliseconds that news of a callback may take. With more between them, the clocks of server and page do not agree. */
+const LATENCY = 1_000
+
+/** What happened at one end, and when (ms since the epoch). */
+export type Row = { key: number; time: number } & (
+  ({ end: 'page' } & Happening) | { end: 'server'; kind: 'callback'; called: EmitterCallback }
+)
+
+type Happening = { kind: 'status'; state: StreamState } | { kind: 'event'; event: string; data: string }
+
+type Stream = Pick<ReturnType<typeof useEventSource>, 'status' | 'reason' | 'attempt' | 'on'>
+
+/** One time line of both ends of a stream: its status and its events in the page, and what the server's emitter called back. */
+export function useTimeLine(
+  stream: Stream,
+  names: readonly string[],
+  onCallback: (heard: (called: EmitterCallback) => void) => void,
+): { rows: Readonly<ShallowRef<readonly Row[]>>; clear: () => void } {
+  const rows = shallowRef<readonly Row[]>([])
+  let key = 0
+
+  function add(happening: Happening): void {
+    rows.value = [...rows.value, { key: key++, time: Date.now(), end: 'page', ...happening } as const].slice(-ROWS)
+  }
+
+  /** News of the server comes later than what it did: it is told what time it was there, where that is possible. */
+  function hear(called: EmitterCallback): void {
+    const now = Date.now()
+    const time = called.time <= now && called.time > now - LATENCY ? called.time : now
+    // In one millisecond, what the page saw is what the server did. But that a client leaves, the page knows first.
+    const isEffect = called.detail === 'disconnected'
+    const before = rows.value.findLastIndex(
+      (row) => row.time < time || (row.time === time && (isEffect || row.end === 'server')),
+    )
+    const row = { key: key++, time, end: 'server', kind: 'callback', called } as const
+    rows.value = rows.value.toSpliced(before + 1, 0, row).slice(-ROWS)
+  }
+
+  // As it changes: with the next tick, events that came meanwhile would stand before it.
+  watch(
+    () => ({ status: stream.status.value, reason: stream.reason.value, attempt: stream.attempt.value }),
+    (state, before) => {
+      // A connection that has become stable changes the attempts alone.
+      if (state.status !== before.status || state.attempt > before.attempt) add({ kind: 'status', state })
+    },
+    { flush: 'sync' },
+  )
+  for (const name of names) stream.on(name, ({ event, data }) => add({ kind: 'event', event, data: String(data) }))
+  onCallback((called) => hear(called))
+
+  return {
+    rows,
+    clear: () => {
+      rows.value = []
+    },
+  }
+}

@@ -1,0 +1,54 @@
+import { onScopeDispose, readonly, ref, type Ref } from 'vue'
+
+export const THEMES = ['light', 'dark', 'system'] as const
+
+export type Theme = (typeof THEMES)[number]
+
+const STORED = 'theme'
+
+const root = document.documentElement
+// public/theme.js has set it before the first paint.
+const theme = ref<Theme>(themeOf(root.dataset['theme']) ?? 'system')
+const darkSystem = matchMedia('(prefers-color-scheme: dark)')
+const listeners = new Set<() => void>()
+darkSystem.addEventListener('change', () => listeners.forEach((listener) => listener()))
+
+/** What a query or a store names; undefined for anything else. */
+export function themeOf(name: unknown): Theme | undefined {
+  return THEMES.find((one) => one === name)
+}
+
+/** Light, dark, or that of the system, for all pages. */
+export function useTheme(): {
+  theme: Readonly<Ref<Theme>>
+  show: (theme: Theme) => void
+  keep: (theme: Theme) => void
+} {
+  /** For this visit. */
+  function show(next: Theme): void {
+    if (next === theme.value) return
+    theme.value = next
+    if (next === 'system') delete root.dataset['theme']
+    else root.dataset['theme'] = next
+    listeners.forEach((listener) => listener())
+  }
+
+  /** At later visits too. */
+  function keep(next: Theme): void {
+    show(next)
+    try {
+      if (next === 'system') localStorage.removeItem(STORED)
+      else localStorage.setItem(STORED, next)
+    } catch {
+      // Storage may be forbidden.
+    }
+  }
+
+  return { theme: readonly(theme), show, keep }
+}
+
+/** Calls back whenever the page's colours change, for what is drawn on a canvas. */
+export function onColoursChange(listener: () => void): void {
+  listeners.add(listener)
+  onScopeDispose(() => listeners.delete(listener))
+}

@@ -1,0 +1,203 @@
+/** The pages of the recipes, each in a project of its own that is built and served as its reader would, against a real server. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, test as base, type Page } from '@playwright/test'
+import { build, preview } from 'vite'
+import { workspace, writeRecipe } from '../docs/recipes/testingRecipe'
+
+interface Recipe {
+  /** Builds the page of a recipe, serves it, and opens it. `/api` goes to the recipe's server.mjs, with this environment, or is answered by `api`. */
+  open: (page: string, api?: RequestListener | Record<string, string>) => Promise<void>
+  /** Serves what belongs to neither, on the port that it returns. */
+  listen: (answer: RequestListener) => Promise<number>
+  /** What the page asked its API for. */
+  requests: string[]
+  /** Ends the API, as a server that is being deployed, and starts it again. */
+  restart: () => Promise<void>
+}
+
+const test = base.extend<{ recipe: Recipe }>({
+  recipe: async ({ page }, use) => {
+    const folder = workspace()
+    const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true })]
+    const requests: string[] = []
+    const problems: string[] = []
+    let restart = (): Promise<void> => Promise.resolve()
+    page.on('request', (request) => {
+      const { pathname } = new URL(request.url())
+      if (pathname.startsWith('/api')) requests.push(pathname)
+    })
+    page.on('pageerror', (error) => problems.push(String(error)))
+    page.on('console', (message) => {
+      if (message.type() === 'warning') problems.push(message.text())
+    })
+
+    const open = async (name: string, api: RequestListener | Record<string, string> = {}): Promise<void> => {
+      const port = typeof api === 'function' ? await listen(api) : await freePort()
+      const root = writeRecipe(folder, name, (code) => code.replaceAll('3000', String(port)))
+      if (typeof api === 'object') {
+        let stop = await run(root, port, api)
+        ends.push(() => stop())
+        restart = async () => {
+          await stop()
+          stop = await run(root, port, api)
+        }
+      }
+      const config = { root, logLevel: 'silent', mode: 'development' } as const
+      await build({ ...config, define: { 'process.env.NODE_ENV': '"development"' } })
+      const site = await preview({ ...config, preview: { port: 0, host: '127.0.0.1' } })
+      ends.push(() => site.close())
+      await page.goto(site.resolvedUrls?.local[0] ?? '')
+    }
+    const listen = async (answer: RequestListener): Promise<number> => {
+      const server = createServer(answer).listen(0, '127.0.0.1')
+      ends.push(() => {
+        server.close()
+        server.closeAllConnections()
+      })
+      await once(server, 'listening')
+      return (server.address() as AddressInfo).port
+    }
+
+    await use({ open, listen, requests, restart: () => restart() })
+    for (const end of ends.reverse()) await end()
+    expect(problems).toEqual([])
+  },
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await once(server.close(), 'close')
+  return port
+}
+
+/** Starts the recipe's server. Returns what ends it. */
+async function run(root: string, port: number, env: Record<string, string>): Promise<() => Promise<void>> {
+  const child = spawn(process.execPath, ['server.mjs'], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  await expect.poll(() => fetch(`http://localhost:${port}/`).then(({ status }) => status, String)).toBe(404)
+  return async () => {
+    child.kill()
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+  }
+}
+
+const prices = (page: Page) => page.getByRole('listitem')
+
+test.describe.configure({ timeout: 90_000 })
+
+test('Pinia: one stream for all that use the store, which stops, resumes, and outlives a restart', async ({
+  page,
+  recipe,
+}) => {
+  await recipe.open('pinia.md')
+  await expect(prices(page)).toHaveText([/^ACME \d/, /^GLOBEX \d/, /^INITECH \d/])
+  expect(recipe.requests).toEqual(['/api/prices/stream'])
+  await page.getByRole('button', { name: 'Stop' }).click()
+  await expect(page.locator('p')).toHaveText('closed')
+  await page.getByRole('button', { name: 'Start' }).click()
+  await expect(page.locator('p')).toHaveText('open')
+
+  const before = await prices(page).allTextContents()
+  await recipe.restart()
+  await expect.poll(() => prices(page).allTextContents(), { timeout: 30_000 }).not.toEqual(before)
+  await expect(page.locator('p')).toHaveText('open')
+})
+
+test('TanStack Query: the list is loaded once, and events change it', async ({ page, recipe }) => {
+  await recipe.open('tanstack-query.md')
+  await expect(prices(page)).toHaveText([/^ACME \d/, /^GLOBEX \d/, /^INITECH \d/])
+  const before = await prices(page).allTextContents()
+  await expect.poll(() => prices(page).allTextContents()).not.toEqual(before)
+  expect(recipe.requests.toSorted()).toEqual(['/api/prices', '/api/prices/stream'])
+})
+
+test('Authentication: an expired token is refreshed, the stream resumes, and a refusal is final', async ({
+  page,
+  recipe,
+}) => {
+  let issued = 0
+  let isSignedIn = true
+  const streams: IncomingMessage[] = []
+  await recipe.open('authentication.md', (req, res) => {
+    if (req.url === '/api/token') {
+      res.statusCode = isSignedIn ? 200 : 401
+      res.setHeader('Content-Type', 'application/json').end(JSON.stringify({ accessToken: `token-${++issued}` }))
+      return
+    }
+    streams.push(req)
+    if (req.headers.authorization !== `Bearer token-${issued}`) {
+      res.writeHead(401).end()
+      return
+    }
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    res.write(`retry: 20\n\nid: ${issued}\nevent: price\ndata: with token ${issued}\n\n`)
+    // Its token expires, at once.
+    const token = issued
+    setTimeout(() => res.end(), 300)
+    if (token === 1) issued++
+    else isSignedIn = false
+    if (token > 1) issued++
+  })
+  await expect(page.getByText('Please sign in.')).toBeVisible()
+  await expect(page.locator('output')).toHaveText('with token 3')
+  expect(streams.map(({ headers }) => [headers.authorization, headers['last-event-id']])).toEqual([
+    ['Bearer token-1', undefined],
+    ['Bearer token-1', '1'],
+    ['Bearer token-3', '1'],
+    ['Bearer token-3', '3'],
+  ])
+})
+
+test('Streaming from a model: deltas up to [DONE], another answer, and Stop, which reaches the model', async ({
+  page,
+  recipe,
+}) => {
+  let hasLeft = false
+  const prompts: unknown[] = []
+  const delta = (content: string): string => `data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`
+  const model = await recipe.listen((req, res) => {
+    let body = ''
+    req.on('data', (chunk: Buffer) => (body += chunk.toString()))
+    req.on('end', () => {
+      const { messages } = JSON.parse(body) as { messages: { content: string }[] }
+      const prompt = messages[0]?.content
+      prompts.push([req.headers.authorization, prompt])
+      if (prompt === 'fail') {
+        res.writeHead(500).end()
+        return
+      }
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      res.write(delta('Hello') + delta(', ') + delta(String(prompt)))
+      if (prompt !== 'endless') res.end('data: [DONE]\n\n')
+      res.on('close', () => (hasLeft = true))
+    })
+  })
+  await recipe.open('model.md', { MODEL_URL: `http://127.0.0.1:${model}`, MODEL_KEY: 'a-key' })
+  const ask = async (prompt: string): Promise<void> => {
+    await page.getByLabel('Prompt').fill(prompt)
+    await page.getByRole('button', { name: 'Send' }).click()
+  }
+  const answer = page.locator('pre')
+  await ask('world')
+  await expect(answer).toHaveText('Hello, world')
+  await ask('Vue')
+  await expect(answer).toHaveText('Hello, Vue')
+  hasLeft = false
+  await ask('endless')
+  await expect(answer).toHaveText('Hello, endless')
+  await page.getByRole('button', { name: 'Stop' }).click()
+  await expect.poll(() => hasLeft).toBe(true)
+  await expect(answer).toHaveText('Hello, endless')
+  await ask('fail')
+  await expect(page.getByRole('alert')).toHaveText('The model is not available. Please try again.')
+  expect(prompts).toEqual(['world', 'Vue', 'endless', 'fail'].map((prompt) => ['Bearer a-key', prompt]))
+})

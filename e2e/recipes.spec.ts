@@ -1,15 +1,16 @@
 /** The pages of the recipes, each in a project of its own that is built and served as its reader would, against a real server. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { expect, test as base, type Page } from '@playwright/test'
 import { build, preview } from 'vite'
-import { workspace, writeRecipe } from '../docs/recipes/testingRecipe'
+import { freePort, workspace, writeRecipe } from '../docs/recipes/testingRecipe'
 
 interface Recipe {
-  /** Builds the page of a recipe, serves it, and opens it. `/api` goes to the recipe's server.mjs, with this environment, or is answered by `api`. */
+  /** Builds the page of a recipe, serves it, and opens it. `/api` goes to the recipe's server, with this environment, or is answered by `api`. */
   open: (page: string, api?: RequestListener | Record<string, string>) => Promise<void>
   /** Serves what belongs to neither, on the port that it returns. */
   listen: (answer: RequestListener) => Promise<number>
@@ -18,6 +19,8 @@ interface Recipe {
   /** Ends the API, as a server that is being deployed, and starts it again. */
   restart: () => Promise<void>
 }
+
+const tsx = fileURLToPath(import.meta.resolve('tsx/cli'))
 
 const test = base.extend<{ recipe: Recipe }>({
   recipe: async ({ page }, use) => {
@@ -68,22 +71,20 @@ const test = base.extend<{ recipe: Recipe }>({
   },
 })
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await once(server.close(), 'close')
-  return port
-}
-
 /** Starts the recipe's server. Returns what ends it. */
 async function run(root: string, port: number, env: Record<string, string>): Promise<() => Promise<void>> {
-  const child = spawn(process.execPath, ['server.mjs'], {
-    cwd: root,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
-  await expect.poll(() => fetch(`http://localhost:${port}/`).then(({ status }) => status, String)).toBe(404)
+  const child = spawn(
+    process.execPath,
+    existsSync(`${root}/server/main.ts`) ? [tsx, 'server/main.ts'] : ['server.mjs'],
+    {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    },
+  )
+  await expect
+    .poll(() => fetch(`http://localhost:${port}/`).then(({ status }) => status, String), { timeout: 30_000 })
+    .toBe(404)
   return async () => {
     child.kill()
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
@@ -200,4 +201,31 @@ test('Streaming from a model: deltas up to [DONE], another answer, and Stop, whi
   await ask('fail')
   await expect(page.getByRole('alert')).toHaveText('The model is not available. Please try again.')
   expect(prompts).toEqual(['world', 'Vue', 'endless', 'fail'].map((prompt) => ['Bearer a-key', prompt]))
+})
+
+test('Snapshot, then stream: the state, its changes, and the state again after the server has started anew', async ({
+  page,
+  recipe,
+}) => {
+  await recipe.open('snapshot.md')
+  const orders = prices(page)
+  await expect(orders).toHaveText([/^1 /, /^2 /, /^3 /, /^4 /])
+  await expect(orders.first()).toHaveText('1 paid', { timeout: 15_000 })
+  await expect(orders.first()).toHaveText('1 shipped', { timeout: 15_000 })
+  await recipe.restart()
+  // The new server knows nothing of the old orders.
+  await expect.poll(() => orders.count(), { timeout: 30_000, intervals: [50] }).toBeLessThan(4)
+  await expect(orders).toHaveCount(4)
+})
+
+test('Other servers: the page shows progress, and is done at close', async ({ page, recipe }) => {
+  await recipe.open('other-servers.md', (_req, res) => {
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    res.end(
+      'id: 1\nevent: progress\ndata: 20\n\nid: 2\nevent: progress\ndata: 40\n\nid: 3\nevent: close\ndata: done\n\n',
+    )
+  })
+  await page.getByRole('button', { name: 'Start' }).click()
+  await expect(page.locator('#app')).toContainText('closed')
+  await expect(page.getByRole('progressbar')).toHaveJSProperty('value', 40)
 })

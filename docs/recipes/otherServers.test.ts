@@ -2,11 +2,9 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { workspace, writeRecipe } from './testingRecipe'
+import { freePort, workspace, writeRecipe } from './testingRecipe'
 
 interface Toolchain {
   name: string
@@ -68,7 +66,7 @@ describe.each(TOOLCHAINS)('$name', ({ name, probe, command }) => {
 
   beforeAll(async () => {
     const folder = workspace()
-    const port = await freePort()
+    const port = String(await freePort())
     url = `http://127.0.0.1:${port}/api/job`
     const project = writeRecipe(folder, 'other-servers.md', (code) =>
       SHORT.reduce((text, [from, to]) => text.replace(from, to), code).replaceAll('3000', port),
@@ -120,11 +118,3 @@ describe.each(TOOLCHAINS)('$name', ({ name, probe, command }) => {
     expect(events(await strange.text())).toEqual(ALL)
   })
 })
-
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await once(server.close(), 'close')
-  return String(port)
-}

@@ -1,4 +1,5 @@
 /** Recipes for tests: the files that a page tells people to write, and a project that has them. */
+import { once } from 'node:events'
 import {
   cpSync,
   mkdirSync,
@@ -9,6 +10,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -103,4 +106,13 @@ export function writeRecipe(into: string, page: string, edit: (code: string) => 
     writeFileSync(join(project, file), edit(code))
   }
   return project
+}
+
+/** A port on which nothing listens. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await once(server.close(), 'close')
+  return port
 }

@@ -51,6 +51,23 @@ const doors = [
     because: 'A demo of the server uses sse/, shared/ and what reads a request, and no other demo.',
   },
   {
+    files: ['server/store/**'],
+    may: ['node:', '@libsql/client$', './', '../sse/'],
+    because: 'The store knows the database and the hub, and no demo.',
+  },
+  ...['inbox', 'todos', 'answer'].flatMap((name) => [
+    {
+      files: [`server/demos/${name}.ts`],
+      may: ['node:', 'express$', `./${name}/`, '../sse/', '../store/', '../httpError$', '../params$', '../../shared/'],
+      because: 'A demo with a database has a folder of its own.',
+    },
+    {
+      files: [`server/demos/${name}/**`],
+      may: ['node:', '@libsql/client$', './', '../../sse/', '../../store/', '../../httpError$', '../../../shared/'],
+      because: 'A demo of the server uses sse/, store/, shared/, and no other demo.',
+    },
+  ]),
+  {
     files: ['server/demos/comparison.ts'],
     may: ['express$', './comparison/', '../sse/', '../httpError$', '../params$', '../../shared/'],
     because: 'The comparison has a folder of its own.',

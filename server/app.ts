@@ -2,13 +2,15 @@ import type { RequestListener } from 'node:http'
 import express, { Router, type Request, type RequestHandler, type Response } from 'express'
 import helmet from 'helmet'
 import { comparisonPaths } from '../shared/demos/comparison'
-import { changing, insiders } from './changing'
+import { changing, editing, insiders } from './changing'
 import { ChannelQuota } from './channelQuota'
 import { byHand, type ByHandOptions } from './demos/byHand'
 import { channel } from './demos/channel'
 import { comparison, type ComparisonOptions } from './demos/comparison'
 import { emitterDemo, type EmitterOptions } from './demos/emitter'
+import { inbox } from './demos/inbox'
 import { timestamps, type TimestampsOptions } from './demos/timestamps'
+import { todos } from './demos/todos'
 import { wire, type WireOptions } from './demos/wire'
 import { errors, sendError } from './errors'
 import { noBody, noHandshake, servedHosts } from './guards'
@@ -20,6 +22,7 @@ import type { Page } from './page'
 import { readSettings, type Settings } from './settings'
 import type { Hub } from './sse/hub'
 import type { Streams } from './sse/streams'
+import { Database } from './store/database'
 
 type AppSettings = Pick<
   Settings,
@@ -36,6 +39,8 @@ export interface AppOptions extends Partial<AppSettings> {
   connections?: MetricSources['connections']
   /** Milliseconds for which a channel is kept. @default that of the settings */
   channelAge?: number
+  /** @default one in memory */
+  database?: Database
   /** Without a page, only the API is served. */
   page?: Page
   /** Bytes that may wait for a slow subscriber of the demo by hand. @default that of the settings */
@@ -56,12 +61,13 @@ export interface App {
 /** The whole application: security headers, the demos' routes, the page, and an error for everything else. */
 export function createApp(options: AppOptions): App {
   const { emitter, log: logDefaults, ...defaults } = readSettings({})
-  const { streams, hub, log, page } = options
+  const { streams, hub, log, page, database = new Database({ url: ':memory:' }) } = options
   const { maxUnsentBytes = emitter.maxUnsentBytes, channelAge = logDefaults.maxAge } = options
   const settings: AppSettings = { ...defaults, ...options }
   const { maxEventBytes: maxContentBytes } = settings
 
-  const change = changing(settings)
+  const edit = editing(settings)
+  const change = changing(settings, edit)
   const quota = new ChannelQuota({ perClient: settings.channelsPerAddress, maxAge: channelAge })
   const compared = comparison(streams, change, options.comparison)
   const metrics = new Metrics(options)
@@ -97,6 +103,8 @@ export function createApp(options: AppOptions): App {
   app.use(byHand(streams, change, { ...options.byHand, maxContentBytes, maxUnsentBytes }))
   app.use(channel(streams, hub, change, { quota, maxContentBytes }))
   app.use(compared.router)
+  app.use(inbox(streams, hub, edit, database))
+  app.use(todos(streams, hub, edit, database))
 
   if (page) app.use(page.handler)
   refuseOtherMethods(otherMethods, app.router)

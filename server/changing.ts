@@ -13,17 +13,19 @@ import { clientKey } from './sse/clientKey'
 
 type ChangingSettings = Pick<Settings, 'pushToken' | 'pushesPerMinute' | 'maxEventBytes'>
 
+/** Middleware for state-changing routes of any method: POST, and GET where there is no token. */
+export function changing({ pushToken }: Pick<Settings, 'pushToken'>, edit: RequestHandler): Router {
+  // Without a token, GET changes state too, so that people can try it in the address bar. HEAD never does.
+  return Router().use(pushToken === null ? only('GET', 'POST') : only('POST'), edit)
+}
+
 /** Middleware for every state-changing route: decides who may use it and how often, then parses the body. */
-export function changing(settings: ChangingSettings): Router {
+export function editing(settings: ChangingSettings): Router {
   // What can be six characters in JSON, `\u0000`, is one byte of content.
   const limit = 6 * settings.maxEventBytes + 1_024
-  return (
-    Router()
-      // Without a token, GET changes state too, so that people can try it in the address bar. HEAD never does.
-      .use(settings.pushToken === null ? only('GET', 'POST') : only('POST'))
-      .use(notAhead, sameOrigin, ...insiders(settings), formOrJson)
-      .use(express.urlencoded({ extended: false, limit, parameterLimit: MAX_FIELDS }), express.json({ limit }))
-  )
+  return Router()
+    .use(notAhead, sameOrigin, ...insiders(settings), formOrJson)
+    .use(express.urlencoded({ extended: false, limit, parameterLimit: MAX_FIELDS }), express.json({ limit }))
 }
 
 /** Lets in whoever has the token, and where there is none, this machine; each of them so often. */

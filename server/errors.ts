@@ -5,6 +5,7 @@ import { MAX_FIELDS } from './params'
 import { SseEmitterError } from './sse/emitter'
 import { EventLogError } from './sse/eventLog'
 import { CapacityError } from './sse/streams'
+import { DatabaseError } from './store/database'
 
 /** Answers every error as JSON, with nothing of the server's inside in it. What the operator can do goes to the log. */
 export function errors(answered: (error: HttpError) => void): ErrorRequestHandler {
@@ -42,6 +43,11 @@ function toHttpError(error: unknown): HttpError | null {
       return new HttpError(503, error.kind, error.message, { 'Retry-After': String(retryAfter) })
     return busy(error.kind, error.message, retryAfter)
   }
+  if (error instanceof DatabaseError) {
+    // Its message names the file, which is the operator's to know.
+    const hint = { setting: 'DATABASE_URL', text: error.message }
+    return new HttpError(503, `database-${error.kind}`, DATABASE[error.kind], { 'Retry-After': '5' }, hint)
+  }
   if (error instanceof SseEmitterError && error.kind === 'pipelined')
     return new HttpError(400, error.kind, error.message, { Connection: 'close' })
   if (!isClientError(error)) return null
@@ -57,6 +63,13 @@ function toHttpError(error: unknown): HttpError | null {
       },
     )
   return unreadable(error)
+}
+
+const DATABASE: Record<DatabaseError['kind'], string> = {
+  unwritable: 'The database cannot be written. Nothing was changed; the reason is in the log of the server.',
+  newer: 'The database was made by a newer version of this program. Nothing was changed: update the server.',
+  unreachable: 'The database does not answer. Nothing was changed: try again later.',
+  failed: 'The database failed. Nothing was changed; the reason is in the log of the server.',
 }
 
 /** What the operator can do where the server has no room, by what there is no room for. */

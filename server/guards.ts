@@ -49,7 +49,7 @@ export function noHandshake(except: string): RequestHandler {
 
 /** Refuses a body where none belongs: nobody would read it, and its connection could not be used again. */
 export const noBody: RequestHandler = (req, _res, next) => {
-  if (hasBody(req) && req.method !== 'POST')
+  if (hasBody(req) && !['POST', 'PATCH'].includes(req.method))
     throw new HttpError(400, 'body', `A ${req.method} has no body here: send it without one, or use POST.`, {
       Connection: 'close',
     })

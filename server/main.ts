@@ -10,10 +10,20 @@ import { shutDown } from './shutdown'
 import { Hub } from './sse/hub'
 import { MemoryEventLog } from './sse/memoryEventLog'
 import { Streams } from './sse/streams'
+import { Database } from './store/database'
 
 async function main(): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile()
-  const { port, host, http, streams: limits, emitter, log: logLimits, ...settings } = readSettings(process.env)
+  const {
+    port,
+    host,
+    http,
+    streams: limits,
+    emitter,
+    log: logLimits,
+    database,
+    ...settings
+  } = readSettings(process.env)
   const connections = maxConnections()
   const httpServer = createHttpServer({ ...http, maxConnections: connections })
   const { server } = httpServer
@@ -29,6 +39,7 @@ async function main(): Promise<void> {
     hub: new Hub(log),
     log,
     connections: httpServer.connections,
+    database: new Database(database),
     channelAge: logLimits.maxAge,
     maxUnsentBytes: emitter.maxUnsentBytes,
   })

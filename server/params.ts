@@ -57,6 +57,20 @@ export function contentParam(req: Request, maxBytes: number): string {
   return content
 }
 
+/** Text for people: trimmed, not empty, and of at most so many UTF-16 units, as a page counts them. @throws HttpError 400, 413 */
+export function textParam(req: Request, name: string, maxLength: number): string {
+  const text = param(req, name)?.trim() ?? ''
+  if (text === '') throw bad(`${name}-empty`, `${name} is missing or empty: write something.`)
+  if (!text.isWellFormed()) throw bad(name, `${name} has a lone surrogate, which UTF-8 cannot carry: remove it.`)
+  if (text.length > maxLength)
+    throw new HttpError(
+      413,
+      `${name}-long`,
+      `${name} has ${text.length} characters, more than ${maxLength}: shorten it.`,
+    )
+  return text
+}
+
 /** An integer, or the fallback if it is absent. @throws HttpError 400 */
 export function integerParam(req: Request, name: string, fallback: number, min: number, max: number): number {
   const text = param(req, name)
@@ -65,6 +79,13 @@ export function integerParam(req: Request, name: string, fallback: number, min: 
   if (!/^\d{1,15}$/.test(text) || value < min || value > max)
     throw bad(name, `${name} must be an integer from ${min} to ${max}.`)
   return value
+}
+
+/** Null if it is absent. @throws HttpError 400 */
+export function booleanParam(req: Request, name: string): boolean | null {
+  const text = param(req, name)
+  if (text !== null && text !== 'true' && text !== 'false') throw bad(name, `${name} must be true or false.`)
+  return text === null ? null : text === 'true'
 }
 
 function bad(code: string, message: string): HttpError {

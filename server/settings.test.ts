@@ -169,11 +169,24 @@ describe('ALLOWED_HOSTS', () => {
 describe('the examples', () => {
   const file = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8')
 
+  it('that names a database has a form that can be one', () => {
+    for (const url of ['file:a.db', 'file:/a/b.db', ':memory:', 'libsql://db.example', 'http://127.0.0.1:8080'])
+      expect(readSettings({ DATABASE_URL: url }).database).toEqual({ url, authToken: null })
+    for (const url of ['a.db', 'file:', 'postgres://db.example', 'libsql:'])
+      expect(() => readSettings({ DATABASE_URL: url })).toThrow(/^DATABASE_URL must be/)
+  })
+
   it('in .env.example are all settings, with their defaults', () => {
     const lines = [...file('.env.example').matchAll(/^([A-Z_]+)=(.*)$/gm)]
     const examples: Record<string, string> = Object.fromEntries(lines.map(([, name = '', value = '']) => [name, value]))
     const expected = integers.map(([name, fallback]) => [name, String(fallback)])
-    const texts = { HOST: '127.0.0.1', SSE_PUSH_TOKEN: '', ALLOWED_HOSTS: '' }
+    const texts = {
+      HOST: '127.0.0.1',
+      SSE_PUSH_TOKEN: '',
+      ALLOWED_HOSTS: '',
+      DATABASE_URL: 'file:data/demo.db',
+      DATABASE_AUTH_TOKEN: '',
+    }
     expect(examples).toEqual({ ...Object.fromEntries(expected), ...texts })
     expect(lines).toHaveLength(Object.keys(examples).length)
     expect(readSettings(examples)).toEqual(readSettings({}))

@@ -49,6 +49,8 @@ export interface Settings {
   /** Different channels that one client may push to within the age of a channel. */
   channelsPerAddress: number
   maxEventBytes: number
+  /** Where inboxes, todos and answers are kept. */
+  database: { url: string; authToken: string | null }
   /** Milliseconds over which the streams are ended at shutdown. */
   shutdownWindow: number
   http: { requestTimeout: number; keepAliveTimeout: number }
@@ -83,6 +85,10 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     pushesPerMinute: integer(env, 'PUSHES_PER_MINUTE'),
     channelsPerAddress: integer(env, 'MAX_CHANNELS_PER_ADDRESS'),
     maxEventBytes: integer(env, 'MAX_EVENT_BYTES'),
+    database: {
+      url: databaseUrl(env['DATABASE_URL'] || 'file:data/demo.db'),
+      authToken: env['DATABASE_AUTH_TOKEN'] || null,
+    },
     shutdownWindow: integer(env, 'SHUTDOWN_MS'),
     http: {
       requestTimeout: integer(env, 'REQUEST_TIMEOUT_MS'),
@@ -132,6 +138,14 @@ function token(name: string, text: string): string | null {
   if (!/^[\x21-\x7e]{16,}$/.test(text))
     throw new SettingsError(`${name} must have 16 or more letters, digits and signs of ASCII, and no space.`)
   return text
+}
+
+function databaseUrl(url: string): string {
+  if (!/^(:memory:$|file:.|(libsql|https?|wss?):\/\/.)/.test(url))
+    throw new SettingsError(
+      `DATABASE_URL must be file: and a path, as in file:data/demo.db, the address of a libSQL server, as in libsql://db.example, or :memory:.`,
+    )
+  return url
 }
 
 /** Host names as a `Host` header has them: lower case, and international ones as `xn--…`. */

@@ -1,0 +1,97 @@
+import {
+  MAX_MESSAGES,
+  type InboxSnapshot,
+  type Message,
+  type MessageEvent,
+  type ReadEvent,
+} from '../../../shared/demos/inbox'
+import type { Database, Row } from '../../store/database'
+
+/** Inboxes at once: those that have a message. */
+const MAX_INBOXES = 1_000
+
+export interface Draft {
+  id: string
+  from: string
+  text: string
+}
+
+const NEXT_VERSION = { sql: 'UPDATE changes SET version = version + 1' }
+const COLUMNS = 'id, sender, text, time, read, created, version'
+
+/** The messages of all inboxes, in the database. Every change is one transaction, and may be repeated. */
+export class Messages {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  async of(user: string): Promise<InboxSnapshot> {
+    // In one transaction: no change is in the one and not in the other.
+    const [changes, rows] = await this.#database.batch([
+      { sql: 'SELECT version FROM changes' },
+      { sql: `SELECT ${COLUMNS} FROM messages WHERE user = :user ORDER BY created`, args: { user } },
+    ])
+    return { version: Number(changes?.[0]?.['version']), messages: (rows ?? []).map(messageOf) }
+  }
+
+  /** Null when every place is taken by a message that nobody has read, or `inboxes` when there are too many of those. */
+  async add(user: string, { id, from, text }: Draft): Promise<MessageEvent | 'full' | 'inboxes'> {
+    const key = { user, id }
+    const [, dropped, , rows, counts] = await this.#database.batch([
+      NEXT_VERSION,
+      {
+        sql: `DELETE FROM messages WHERE user = :user AND id =
+                (SELECT id FROM messages WHERE user = :user AND read = 1 ORDER BY created LIMIT 1)
+              AND (SELECT count(*) FROM messages WHERE user = :user) >= ${MAX_MESSAGES}
+              AND NOT EXISTS (SELECT 1 FROM messages WHERE user = :user AND id = :id)
+              RETURNING id`,
+        args: key,
+      },
+      {
+        sql: `INSERT INTO messages (user, id, sender, text, time, read, created, version)
+              SELECT :user, :id, :from, :text, :time, 0, version, version FROM changes
+              WHERE (SELECT count(*) FROM messages WHERE user = :user) < ${MAX_MESSAGES}
+              AND (EXISTS (SELECT 1 FROM messages WHERE user = :user)
+                OR (SELECT count(DISTINCT user) FROM messages) < ${MAX_INBOXES})
+              ON CONFLICT DO NOTHING`,
+        args: { ...key, from, text, time: Date.now() },
+      },
+      { sql: `SELECT ${COLUMNS} FROM messages WHERE user = :user AND id = :id`, args: key },
+      { sql: 'SELECT count(*) AS messages FROM messages WHERE user = :user', args: { user } },
+    ])
+    const [row] = rows ?? []
+    if (row) return { message: messageOf(row), dropped: dropped?.[0] ? String(dropped[0]['id']) : null }
+    return Number(counts?.[0]?.['messages']) > 0 ? 'full' : 'inboxes'
+  }
+
+  /** Marks one message as read, or all of them. Null if there is no such message. */
+  async read(user: string, id: string | null): Promise<ReadEvent | null> {
+    const isMeant = 'user = :user AND (:id IS NULL OR id = :id)'
+    const args = { user, id }
+    const [, changed, found, changes] = await this.#database.batch([
+      NEXT_VERSION,
+      {
+        sql: `UPDATE messages SET read = 1, version = (SELECT version FROM changes) WHERE ${isMeant} AND read = 0 RETURNING id`,
+        args,
+      },
+      { sql: `SELECT 1 FROM messages WHERE ${isMeant} LIMIT 1`, args },
+      { sql: 'SELECT version FROM changes' },
+    ])
+    if (id !== null && !found?.length) return null
+    return { ids: (changed ?? []).map((row) => String(row['id'])), version: Number(changes?.[0]?.['version']) }
+  }
+}
+
+function messageOf(row: Row): Message {
+  return {
+    id: String(row['id']),
+    from: String(row['sender']),
+    text: String(row['text']),
+    time: Number(row['time']),
+    read: Number(row['read']) === 1,
+    created: Number(row['created']),
+    version: Number(row['version']),
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * What brings the tables from each version to the next, from an empty database on. Only ever append: databases out there have been
+ * through the earlier ones.
+ */
+export const MIGRATIONS: readonly (readonly string[])[] = [
+  [
+    // One number for every change, whatever it changes: rows and events carry it, so that of two the newer one is known.
+    'CREATE TABLE changes (version INTEGER NOT NULL)',
+    'INSERT INTO changes VALUES (0)',
+
+    `CREATE TABLE messages (
+      user TEXT NOT NULL, id TEXT NOT NULL, sender TEXT NOT NULL, text TEXT NOT NULL, time INTEGER NOT NULL,
+      read INTEGER NOT NULL, created INTEGER NOT NULL, version INTEGER NOT NULL,
+      PRIMARY KEY (user, id)
+    ) WITHOUT ROWID`,
+    'CREATE INDEX messages_in_order ON messages (user, created)',
+
+    // What was removed stays for a while without its title, so that a late repetition does not bring it back.
+    `CREATE TABLE todos (
+      list TEXT NOT NULL, id TEXT NOT NULL, title TEXT NOT NULL, completed INTEGER NOT NULL, removed INTEGER NOT NULL,
+      created INTEGER NOT NULL, version INTEGER NOT NULL,
+      PRIMARY KEY (list, id)
+    ) WITHOUT ROWID`,
+    'CREATE INDEX todos_in_order ON todos (list, removed, created)',
+    'CREATE INDEX todos_removed ON todos (removed, version)',
+
+    `CREATE TABLE answers (
+      id TEXT PRIMARY KEY, question TEXT NOT NULL, text TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
+      model TEXT NOT NULL, created INTEGER NOT NULL, ended INTEGER NOT NULL
+    ) WITHOUT ROWID`,
+  ],
+]

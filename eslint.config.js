@@ -55,11 +55,11 @@ const doors = [
     may: ['node:', '@libsql/client$', './', '../sse/'],
     because: 'The store knows the database and the hub, and no demo.',
   },
-  ...['inbox', 'todos', 'answer'].flatMap((name) => [
+  ...['live', 'inbox', 'todos', 'answer'].flatMap((name) => [
     {
       files: [`server/demos/${name}.ts`],
       may: ['node:', 'express$', `./${name}/`, '../sse/', '../store/', '../httpError$', '../params$', '../../shared/'],
-      because: 'A demo with a database has a folder of its own.',
+      because: 'What is more than one noun has a folder of its own.',
     },
     {
       files: [`server/demos/${name}/**`],

@@ -9,6 +9,7 @@ import { channel } from './demos/channel'
 import { comparison, type ComparisonOptions } from './demos/comparison'
 import { emitterDemo, type EmitterOptions } from './demos/emitter'
 import { inbox } from './demos/inbox'
+import { live, type LiveOptions } from './demos/live'
 import { timestamps, type TimestampsOptions } from './demos/timestamps'
 import { todos } from './demos/todos'
 import { wire, type WireOptions } from './demos/wire'
@@ -47,6 +48,7 @@ export interface AppOptions extends Partial<AppSettings> {
   maxUnsentBytes?: number
   timestamps?: TimestampsOptions
   emitter?: EmitterOptions
+  live?: LiveOptions
   byHand?: Pick<ByHandOptions, 'timeout'>
   wire?: WireOptions
   comparison?: ComparisonOptions
@@ -103,6 +105,7 @@ export function createApp(options: AppOptions): App {
   app.use(byHand(streams, change, { ...options.byHand, maxContentBytes, maxUnsentBytes }))
   app.use(channel(streams, hub, change, { quota, maxContentBytes }))
   app.use(compared.router)
+  app.use(live(streams, hub, edit, options.live))
   app.use(inbox(streams, hub, edit, database))
   app.use(todos(streams, hub, edit, database))
 

@@ -8,6 +8,7 @@ import {
   type InboxEvent,
 } from '../../shared/demos/inbox'
 import { Database } from '../store/database'
+import { Messages } from './inbox/messages'
 import type { Client } from '../testing'
 import { errorOf, eventsIn, startApp, type Headers, type Reply, type TestApp, type TestAppOptions } from '../testingApp'
 
@@ -87,6 +88,18 @@ describe('an inbox', () => {
     const lost = app.stream('ada', { 'Last-Event-ID': 'gone-with-its-process:12' })
     await eventually(() => expect(texts(lost)).toEqual(['1', '2', '3', '4', '5']))
     expect(inboxEventsIn(lost)).toHaveLength(1)
+  })
+
+  it('gives a screen that saw it before its first event a new snapshot: what came since may be in no log', async () => {
+    const database = new Database({ url: ':memory:' })
+    const before = (await start({ database })).stream()
+    await eventually(() => expect(eventsIn(before)).toMatchObject([{ event: 'snapshot', id: '0' }]))
+    // It died before it could tell anyone.
+    await new Messages(database).add('ada', { id: 'm1', from: 'bob', text: 'stored' })
+    const app = await start({ database })
+    const after = app.stream('ada', { 'Last-Event-ID': '0' })
+    await app.write('next')
+    await eventually(() => expect(texts(after)).toEqual(['stored', 'next']))
   })
 
   it('takes a message that is sent again with its id once', async () => {

@@ -115,7 +115,9 @@ export class Hub {
     if (emitter.ended) return 'open'
     // Only a replay begins at a position. Whoever resumes keeps the id that it has.
     if (greeting !== undefined && (after || snapshot)) emitter.write(encode({ data: greeting }))
-    const start = { cursor: after || null, from, greeting: snapshot ? undefined : greeting, snapshot }
+    // `0` is before whatever comes first, in any life of the log. What changed since the client's snapshot may not be in this one.
+    const cursor = snapshot && after === '0' ? null : after || null
+    const start = { cursor, from, greeting: snapshot ? undefined : greeting, snapshot }
     const channel = this.#channels.get(name) ?? new Channel(name, this.#log, this.#reads, this.#options)
     this.#channels.set(name, channel)
     channel.add(emitter, start, () => this.#channels.delete(name))

@@ -63,7 +63,7 @@ const doors = [
     },
     {
       files: [`server/demos/${name}/**`],
-      may: ['node:', '@libsql/client$', './', '../../sse/', '../../store/', '../../httpError$', '../../../shared/'],
+      may: ['node:', 'eventsource-parser$', './', '../../sse/', '../../store/', '../../httpError$', '../../../shared/'],
       because: 'A demo of the server uses sse/, store/, shared/, and no other demo.',
     },
   ]),

@@ -4,6 +4,7 @@ import helmet from 'helmet'
 import { comparisonPaths } from '../shared/demos/comparison'
 import { changing, editing, insiders } from './changing'
 import { ChannelQuota } from './channelQuota'
+import { answer, type AnswerOptions } from './demos/answer'
 import { byHand, type ByHandOptions } from './demos/byHand'
 import { channel } from './demos/channel'
 import { comparison, type ComparisonOptions } from './demos/comparison'
@@ -49,6 +50,7 @@ export interface AppOptions extends Partial<AppSettings> {
   timestamps?: TimestampsOptions
   emitter?: EmitterOptions
   live?: LiveOptions
+  answer?: AnswerOptions
   byHand?: Pick<ByHandOptions, 'timeout'>
   wire?: WireOptions
   comparison?: ComparisonOptions
@@ -108,6 +110,7 @@ export function createApp(options: AppOptions): App {
   app.use(live(streams, hub, edit, options.live))
   app.use(inbox(streams, hub, edit, database))
   app.use(todos(streams, hub, edit, database))
+  app.use(answer(streams, hub, edit, database, options.answer))
 
   if (page) app.use(page.handler)
   refuseOtherMethods(otherMethods, app.router)

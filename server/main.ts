@@ -22,6 +22,7 @@ async function main(): Promise<void> {
     emitter,
     log: logLimits,
     database,
+    openAi,
     ...settings
   } = readSettings(process.env)
   const connections = maxConnections()
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
     log,
     connections: httpServer.connections,
     database: new Database(database),
+    answer: { openAi },
     channelAge: logLimits.maxAge,
     maxUnsentBytes: emitter.maxUnsentBytes,
   })

@@ -176,6 +176,22 @@ describe('the examples', () => {
       expect(() => readSettings({ DATABASE_URL: url })).toThrow(/^DATABASE_URL must be/)
   })
 
+  it('that name a model are complete, and their errors do not repeat the key', () => {
+    const OPENAI_BASE_URL = 'http://127.0.0.1:11434/v1'
+    expect(readSettings({ OPENAI_API_KEY: 'k', OPENAI_MODEL: 'm' }).openAi).toBeNull()
+    expect(readSettings({ OPENAI_BASE_URL, OPENAI_MODEL: 'm' }).openAi).toEqual({
+      baseUrl: OPENAI_BASE_URL,
+      apiKey: null,
+      model: 'm',
+    })
+    expect(() => readSettings({ OPENAI_BASE_URL })).toThrow(/OPENAI_MODEL/)
+    expect(() => readSettings({ OPENAI_BASE_URL: 'localhost:11434', OPENAI_MODEL: 'm' })).toThrow(
+      /^OPENAI_BASE_URL must/,
+    )
+    const badKey = { OPENAI_BASE_URL, OPENAI_MODEL: 'm', OPENAI_API_KEY: 'secret key' }
+    expect(() => readSettings(badKey)).toThrow(/^OPENAI_API_KEY (?!.*secret)/)
+  })
+
   it('in .env.example are all settings, with their defaults', () => {
     const lines = [...file('.env.example').matchAll(/^([A-Z_]+)=(.*)$/gm)]
     const examples: Record<string, string> = Object.fromEntries(lines.map(([, name = '', value = '']) => [name, value]))
@@ -186,6 +202,9 @@ describe('the examples', () => {
       ALLOWED_HOSTS: '',
       DATABASE_URL: 'file:data/demo.db',
       DATABASE_AUTH_TOKEN: '',
+      OPENAI_BASE_URL: '',
+      OPENAI_API_KEY: '',
+      OPENAI_MODEL: '',
     }
     expect(examples).toEqual({ ...Object.fromEntries(expected), ...texts })
     expect(lines).toHaveLength(Object.keys(examples).length)

@@ -51,6 +51,8 @@ export interface Settings {
   maxEventBytes: number
   /** Where inboxes, todos and answers are kept. */
   database: { url: string; authToken: string | null }
+  /** Whom `/answer` asks; null for the built-in speaker. */
+  openAi: { baseUrl: string; apiKey: string | null; model: string } | null
   /** Milliseconds over which the streams are ended at shutdown. */
   shutdownWindow: number
   http: { requestTimeout: number; keepAliveTimeout: number }
@@ -89,6 +91,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
       url: databaseUrl(env['DATABASE_URL'] || 'file:data/demo.db'),
       authToken: env['DATABASE_AUTH_TOKEN'] || null,
     },
+    openAi: openAi(env),
     shutdownWindow: integer(env, 'SHUTDOWN_MS'),
     http: {
       requestTimeout: integer(env, 'REQUEST_TIMEOUT_MS'),
@@ -138,6 +141,23 @@ function token(name: string, text: string): string | null {
   if (!/^[\x21-\x7e]{16,}$/.test(text))
     throw new SettingsError(`${name} must have 16 or more letters, digits and signs of ASCII, and no space.`)
   return text
+}
+
+/** The messages do not repeat the key. */
+function openAi(env: NodeJS.ProcessEnv): Settings['openAi'] {
+  const baseUrl = env['OPENAI_BASE_URL'] ?? ''
+  if (baseUrl === '') return null
+  if (!URL.canParse(baseUrl) || !/^https?:$/.test(new URL(baseUrl).protocol))
+    throw new SettingsError(
+      `OPENAI_BASE_URL must be an http(s) address, as https://api.openai.com/v1, not "${baseUrl}".`,
+    )
+  const model = env['OPENAI_MODEL'] ?? ''
+  if (model === '')
+    throw new SettingsError('OPENAI_BASE_URL is set: set OPENAI_MODEL as well, to the name of a model that it has.')
+  const apiKey = env['OPENAI_API_KEY'] || null
+  if (apiKey !== null && !/^[\x21-\x7e]+$/.test(apiKey))
+    throw new SettingsError('OPENAI_API_KEY must be ASCII without spaces: it is sent in a header.')
+  return { baseUrl, apiKey, model }
 }
 
 function databaseUrl(url: string): string {

@@ -82,7 +82,7 @@ describe('a database', () => {
   it('that is full says so, and keeps what it has', async () => {
     const database = open(`file:${join(folder(), 'demo.db')}`)
     await database.query('PRAGMA max_page_count = 1')
-    const large = `INSERT INTO answers SELECT 'a', hex(randomblob(100000)), '', '', '', '', 0, 0`
+    const large = `INSERT INTO answers SELECT 'a', hex(randomblob(100000)), '', '', NULL, NULL, NULL, 0, 0`
     expect(await kindOf(database.batch([{ sql: large }]))).toBe('unwritable')
     expect(await database.query('SELECT * FROM answers')).toEqual([])
   })

@@ -25,8 +25,9 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
     'CREATE INDEX todos_removed ON todos (removed, version)',
 
     `CREATE TABLE answers (
-      id TEXT PRIMARY KEY, question TEXT NOT NULL, text TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
-      model TEXT NOT NULL, created INTEGER NOT NULL, ended INTEGER NOT NULL
+      id TEXT PRIMARY KEY, question TEXT NOT NULL, text TEXT NOT NULL, state TEXT NOT NULL, reason TEXT, model TEXT,
+      first_word INTEGER, took INTEGER NOT NULL, created INTEGER NOT NULL
     ) WITHOUT ROWID`,
+    'CREATE INDEX answers_in_order ON answers (created)',
   ],
 ]

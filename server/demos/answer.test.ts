@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { json } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import {
   answerPathOf,
@@ -32,9 +33,7 @@ class Upstream {
     const upstream = new Upstream()
     upstream.port = await serve(async (req, res) => {
       expect(`${req.method} ${req.url}`).toBe('POST /v1/chat/completions')
-      let body = ''
-      for await (const text of req.setEncoding('utf8')) body += text
-      const { model, stream, messages } = JSON.parse(body) as Record<string, unknown>
+      const { model, stream, messages } = (await json(req)) as Record<string, unknown>
       expect({ model, stream }).toEqual({ model: 'tiny', stream: true })
       const question = (messages as { content: string }[])[0]?.content ?? ''
       upstream.asked.push({ question, headers: req.headers, res })
@@ -49,8 +48,8 @@ class Upstream {
 
   /** The response to the newest question, once there is one. */
   async response(): Promise<ServerResponse> {
-    await vi.waitUntil(() => this.asked.length > 0, { timeout: 20_000, interval: 5 })
-    return this.asked.at(-1)?.res as ServerResponse
+    const newest = await vi.waitUntil(() => this.asked.at(-1), { timeout: 20_000, interval: 5 })
+    return newest.res
   }
 }
 

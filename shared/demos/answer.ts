@@ -84,7 +84,7 @@ export type AnswerEvent =
 /** The answer after one more event. A delta that is repeated, or contained in the snapshot, changes nothing. */
 export function reduceAnswer(answer: Answer | null, { event, data }: AnswerEvent): Answer | null {
   if (event === 'snapshot') return data
-  if (!answer || answer.state !== 'streaming') return answer
+  if (answer?.state !== 'streaming') return answer
   if (event === 'close') return { ...answer, state: 'done' }
   if (event !== 'delta') return { ...answer, state: data.state, reason: data.reason, took: data.took }
   const { at, text, firstWord, took } = data

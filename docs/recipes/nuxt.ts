@@ -40,7 +40,9 @@ try {
   const filter = (name: string): boolean => !name.includes('.test.')
   cpSync(join(root, 'server/sse'), join(project, 'server/sse'), { recursive: true, filter })
 
-  run('npm install --no-audit --no-fund --loglevel=error nuxt@4 vue@3 vue-router@5 @types/node typescript@~6.0 vue-tsc@~3.3')
+  run(
+    'npm install --no-audit --no-fund --loglevel=error nuxt@4 vue@3 vue-router@5 @types/node typescript@~6.0 vue-tsc@~3.3',
+  )
   run('node node_modules/nuxt/bin/nuxt.mjs typecheck')
   run('node node_modules/nuxt/bin/nuxt.mjs build')
   await look()

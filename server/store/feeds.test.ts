@@ -2,6 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Hub } from '../sse/hub'
 import { MemoryEventLog } from '../sse/memoryEventLog'
 import { SseEmitter } from '../sse/emitter'
+import { nodeSink } from '../sse/nodeSink'
 import { Client, eventsOf, request, serve } from '../testing'
 import { Feeds } from './feeds'
 
@@ -16,7 +17,7 @@ describe('a feed', () => {
     let state = 'old'
     const feeds = new Feeds({ hub, prefix: '#test:', snapshot: () => Promise.resolve({ state }), retryDelay: 20 })
     const port = await serve((_req, res) =>
-      feeds.subscribe('a', null, () => new SseEmitter(res, { retry: false, heartbeat: 0 })),
+      feeds.subscribe('a', null, () => new SseEmitter(nodeSink(res), { retry: false, heartbeat: 0 })),
     )
     const client = new Client(port, request('GET').replace('1.1', '1.0'))
     await client.until(/"old"/)

@@ -1,6 +1,6 @@
 import type { SseEmitter } from './emitter.js'
 import { encode } from './encode.js'
-import { EventLogError, type Batch, type EventLog, type LoggedEvent, type Position } from './eventLog.js'
+import { EventLogError, parsePosition, type Batch, type EventLog, type LoggedEvent, type Position } from './eventLog.js'
 import { backoff, type Reading, type Reads, type SnapshotProvider } from './reads.js'
 
 /** What a channel needs of an emitter. */
@@ -90,7 +90,7 @@ export class Channel {
   /** Where subscribers wait for the first event of an epoch. */
   get waiting(): Position[] {
     const positions = new Set<Position>()
-    for (const { cursor } of this.#subscribers) if (cursor === '0' || cursor?.endsWith('+')) positions.add(cursor)
+    for (const { cursor } of this.#subscribers) if (cursor !== null && isBeforeAnEpoch(cursor)) positions.add(cursor)
     return [...positions]
   }
 
@@ -241,6 +241,11 @@ export class Channel {
       backoff(this.#failures++, this.#options.retryDelay),
     ).unref()
   }
+}
+
+function isBeforeAnEpoch(cursor: string): boolean {
+  const position = parsePosition(cursor)
+  return position !== null && (position.epoch === null || position.offset === Infinity)
 }
 
 /** A cursor may be forged: it must not look like anything else. */

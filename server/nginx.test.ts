@@ -104,7 +104,7 @@ describe.skipIf(nginx === null)('behind an nginx that only passes on (proxy_pass
           expect(errorOf(await ask(method, `${path}?id=a&content=x`, { Host })), `${method} ${path}`).toEqual({
             status: 403,
             code: 'not-local',
-            message: 'Changes are accepted only from the machine that the server runs on.',
+            message: 'This is only for the machine that the server runs on.',
           })
     await app.hub.over('a')
     expect(await stream.until(/event: close/)).not.toContain('data: x')

@@ -13,8 +13,8 @@ const everywhere = {
 export default defineConfig<object, Pick<WorkerFixtures, 'engineName'>>({
   testDir: 'e2e',
   globalSetup: './e2e/setup.ts',
-  // Stays below what the machine can do at once: a stream that waits for a processor looks like one that stalls.
-  workers: 2,
+  // Most of a test is waiting, so two processors do three at a time. With more, streams that wait for a processor look like streams that stall.
+  workers: 3,
   fullyParallel: true,
   forbidOnly: true,
   reporter: 'list',

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { expect, test as base, type Browser } from '@playwright/test'
+import { expect as playwrightExpect, test as base, type Browser } from '@playwright/test'
 import { createApp, type App } from '../server/app'
 import { builtPage } from '../server/page'
 import { Hub } from '../server/sse/hub'
@@ -96,6 +96,19 @@ export function stream(res: ServerResponse, first = ''): ServerResponse {
   return res
 }
 
+type Poll = typeof playwrightExpect.poll
+
+/** Polls at a steady pace. Playwright's slows down to once a second, and most of a test's time would be spent waiting. */
+const poll: Poll = (actual, options) =>
+  playwrightExpect.poll(actual, {
+    intervals: [20, 50, 100],
+    ...(typeof options === 'string' ? { message: options } : options),
+  })
+
+export const expect: typeof playwrightExpect = new Proxy(playwrightExpect, {
+  get: (target, name): unknown => (name === 'poll' ? poll : Reflect.get(target, name)),
+})
+
 interface TestFixtures {
   /** Milliseconds between two events of the timestamps and of the emitter. */
   interval: number
@@ -165,5 +178,3 @@ const open: Record<EngineName, (launch: () => Promise<Browser>) => Promise<Worke
   firefox: () => openFirefox(),
   webkit: () => openWebKit(),
 }
-
-export { expect } from '@playwright/test'

@@ -15,7 +15,7 @@ const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 
 test.setTimeout(60_000)
 
-const poll = expect.configure({ timeout: 20_000 }).poll
+const poll = <T>(actual: () => T | Promise<T>) => expect.poll(actual, { timeout: 20_000 })
 
 /**
  * Numbers, one every 10 ms for as long as the test likes, as events of these names in turn. A request with an id gets what comes

@@ -43,6 +43,7 @@ export const CHROMIUM_ONLY: Record<string, string> = {
   examples: 'compiles examples, which do not depend on the engine',
   offline: 'only CDP switches the network off; outage does without',
   prerender: 'only Chromium prerenders',
+  recipes: 'builds and serves the recipes, which do not depend on the engine',
   shared: 'only CDP freezes and crashes tabs; tabs closes them, faults has them freeze by event',
   timestamps: 'real clicks and keys need Playwright; pages opens the same pages',
   transports: 'real clicks and keys need Playwright; tabs has the same tabs',

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -80,7 +80,7 @@ describe.each([
       expect(await answer.json()).toEqual({
         $schema: 'https://shadcn-vue.com/schema/registry-item.json',
         ...item,
-        files: item.files.map(({ path, type }) => ({ path: basename(path), type, content: source(path) })),
+        files: item.files.map(({ path, ...file }) => ({ path: basename(path), ...file, content: source(path) })),
       })
     }
     expect(await (await ask('/r/registry.json')).json()).toEqual(list)
@@ -89,25 +89,46 @@ describe.each([
 })
 
 describe('registry.json', () => {
-  it('lists the composable and its transports, as the schema wants them', () => {
-    expect(list.items.map(({ name }) => name)).toEqual(['use-event-source', 'fetch-transport', 'shared-transport'])
+  const server = list.items.find(({ name }) => name === 'sse-server')
+
+  it('lists the composable, its transports and the server half, as the schema wants them', () => {
+    const names = ['use-event-source', 'fetch-transport', 'shared-transport', 'sse-server']
+    expect(list.items.map(({ name }) => name)).toEqual(names)
     expect(typeof list.name).toBe('string')
     expect(typeof list.homepage).toBe('string')
     for (const { type, files, registryDependencies } of list.items) {
-      expect(type).toBe('registry:composable')
-      for (const file of files) expect(file).toEqual({ path: file.path, type: 'registry:composable' })
+      for (const file of files) expect(file.type).toBe(type)
       // They are addresses, and where this is hosted nobody knows.
       expect(registryDependencies).toBeUndefined()
     }
   })
 
+  it('puts composables where the project has its own, and the server half into server/sse', () => {
+    for (const { type, files } of list.items.filter((item) => item !== server)) {
+      expect(type).toBe('registry:composable')
+      for (const { target } of files) expect(target).toBeUndefined()
+    }
+    expect(server?.type).toBe('registry:file')
+    // `~` is the folder of the project, also where that keeps its source in src/.
+    for (const { path, target } of server?.files ?? []) expect(target).toBe(`~/${path}`)
+  })
+
+  it('has every file of the server half', () => {
+    const files = readdirSync(join(root, 'server/sse')).filter((name) => !name.endsWith('.test.ts'))
+    expect(server?.files.map(({ path }) => path)).toEqual(files.sort().map((name) => `server/sse/${name}`))
+  })
+
   it('gives each item all that its files import', () => {
-    for (const { files, dependencies = [] } of list.items) {
-      const names = files.map(({ path }) => `./${basename(path, '.ts')}`)
+    for (const item of list.items) {
+      const { files, dependencies = [] } = item
+      const names = files.map(({ path }) =>
+        item === server ? `./${basename(path, '.ts')}.js` : `./${basename(path, '.ts')}`,
+      )
       const packages = dependencies.map((dependency) => dependency.replace(/@[^@]*$/, ''))
       const imports = files.flatMap(({ path }) => [...source(path).matchAll(/ from '(.*)'/g)].map(([, name]) => name))
       expect(imports.length).toBeGreaterThan(0)
-      for (const name of imports) expect([...names, ...packages, 'vue']).toContain(name)
+      const builtIn = item === server ? imports.filter((name) => name?.startsWith('node:')) : ['vue']
+      for (const name of imports) expect([...names, ...packages, ...builtIn]).toContain(name)
     }
   })
 

@@ -16,8 +16,8 @@ const doors = [
     because: 'What everything else builds on is pure.',
   },
   {
-    files: ['server/sse/emitter.ts'],
-    may: ['./emitterOptions.js$', './encode.js$', './sink.js$'],
+    files: ['server/sse/emitter.ts', 'server/sse/iterate.ts'],
+    may: ['./emitter.js$', './emitterOptions.js$', './encode.js$', './iterate.js$', './sink.js$'],
     because: 'The emitter knows the contract of a sink, and no sink.',
   },
   {

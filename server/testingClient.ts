@@ -51,7 +51,7 @@ class ScriptedEmitter implements Emitter {
     if (this.mode === 'blocked' || !this.#stalled) return
     this.#stalled = false
     this.#take(this.#waiting)
-    if (!this.signal.aborted) for (const callback of this.#onDrain) callback()
+    if (!this.signal.aborted) for (const callback of [...this.#onDrain]) callback()
   }
 
   /** The client leaves, with a part of what waited for it. */
@@ -64,7 +64,7 @@ class ScriptedEmitter implements Emitter {
     if (this.signal.aborted) return
     if (this.mode !== 'blocked') this.#take(this.#waiting)
     this.#abort.abort()
-    for (const callback of this.#onCompletion) callback()
+    for (const callback of [...this.#onCompletion]) callback()
   }
 
   completeWithError(error: unknown): void {
@@ -72,12 +72,14 @@ class ScriptedEmitter implements Emitter {
     this.complete()
   }
 
-  onDrain(callback: () => void): void {
+  onDrain(callback: () => void): () => void {
     this.#onDrain.push(callback)
+    return () => void this.#onDrain.splice(this.#onDrain.indexOf(callback), 1)
   }
 
-  onCompletion(callback: () => void): void {
+  onCompletion(callback: () => void): () => void {
     this.#onCompletion.push(callback)
+    return () => void this.#onCompletion.splice(this.#onCompletion.indexOf(callback), 1)
   }
 
   #take(bytes: Buffer): void {

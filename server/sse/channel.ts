@@ -94,22 +94,29 @@ export class Channel {
     return [...positions]
   }
 
-  /** Serves an emitter until it ends, and calls `onEmpty` when it was the last one. */
-  add(emitter: Emitter, start: Start, onEmpty: () => void): void {
+  /** Serves an emitter until it ends or leaves, and calls `onEmpty` when it was the last one. */
+  add(emitter: Emitter, start: Start, onEmpty: () => void, signal?: AbortSignal): void {
     const { cursor, from, greeting, snapshot } = start
     const subscriber: Subscriber = { emitter, cursor, from, greeting, snapshot, state: 'due', place: placeOf(start) }
     this.#subscribers.add(subscriber)
-    emitter.onCompletion(() => {
+    const leave = (): void => {
+      if (subscriber.state === 'gone') return
       subscriber.state = 'gone'
       this.#subscribers.delete(subscriber)
+      signal?.removeEventListener('abort', leave)
+      for (const off of callbacks) off()
       if (this.#subscribers.size > 0) return
       this.#unwatch()
       clearTimeout(this.#retry)
       onEmpty()
-    })
-    emitter.onDrain(() => {
-      if (subscriber.state === 'stalled') this.#makeDue(subscriber)
-    })
+    }
+    const callbacks = [
+      emitter.onCompletion(leave),
+      emitter.onDrain(() => {
+        if (subscriber.state === 'stalled') this.#makeDue(subscriber)
+      }),
+    ]
+    signal?.addEventListener('abort', leave)
     this.#makeDue(subscriber)
   }
 
@@ -166,7 +173,7 @@ export class Channel {
     const { bytes, cursor, atTop, finished } = step
     const place = placeOf({ ...first, cursor })
     for (const subscriber of group) {
-      if (subscriber.emitter.writable) {
+      if (subscriber.state !== 'gone' && subscriber.emitter.writable) {
         subscriber.cursor = cursor
         subscriber.place = place
         deliver(subscriber.emitter, bytes, finished)
@@ -222,7 +229,7 @@ export class Channel {
   /** The streams stay open: their heartbeat goes on, and they continue where they are when the log is back. */
   #failed(group: readonly Subscriber[], error: unknown): void {
     if (error instanceof EventLogError && error.kind === 'closed') {
-      for (const { emitter } of group) emitter.completeWithError(error)
+      for (const { emitter, state } of group) if (state !== 'gone') emitter.completeWithError(error)
       return
     }
     for (const subscriber of group) if (subscriber.state !== 'gone') subscriber.state = 'idle'

@@ -1,5 +1,6 @@
-import { encode, type SseEvent } from './encode.js'
+import { encode, toEvent, type Sendable } from './encode.js'
 import { checked, type SseEmitterOptions } from './emitterOptions.js'
+import { iterate } from './iterate.js'
 import type { Sink } from './sink.js'
 
 /**
@@ -120,13 +121,30 @@ export class SseEmitter {
   }
 
   /**
-   * Sends one event. All that is sent in one turn of the event loop leaves together.
+   * Sends one event, or its data alone. All that is sent in one turn of the event loop leaves together.
    *
    * @returns false when the emitter has ended and nothing was sent; never throws for that.
    * @throws SseEncodeError or SseEmitterError `oversized` for an event that cannot be sent.
    */
-  send(event: SseEvent): boolean {
-    return !this.#ended && this.#write(encode(event), true)
+  send(event: Sendable): boolean {
+    return !this.#ended && this.#write(encode(toEvent(event)), true)
+  }
+
+  /**
+   * Sends everything that an iterable yields, as fast as the client takes it, and leaves the stream open. When the emitter ends
+   * before, the iterator is returned at once, as by `break` in a loop. (An async generator hears of that at its next `yield`:
+   * what it waits for should listen to `signal`.)
+   *
+   * @returns false when the emitter has ended before all was sent.
+   * @throws what the iterable or `toEvent` throws, and what `send` throws.
+   */
+  iterate(values: AsyncIterable<Sendable> | Iterable<Sendable>): Promise<boolean>
+  iterate<T>(values: AsyncIterable<T> | Iterable<T>, toEvent: (value: T) => Sendable): Promise<boolean>
+  iterate<T>(
+    values: AsyncIterable<T> | Iterable<T>,
+    toEvent = (value: T): Sendable => value as Sendable,
+  ): Promise<boolean> {
+    return iterate(this, values, toEvent)
   }
 
   /** Sends ready bytes at once: whole events, which are never changed afterwards. Returns and throws as `send` does. */
@@ -164,30 +182,36 @@ export class SseEmitter {
     this.#end({ kind: 'error', error })
   }
 
-  onTimeout(callback: () => void): void {
-    if (this.#ending === null) this.#register('timeout', callback)
-    else if (this.#ending.kind === 'timeout') queueMicrotask(() => void isolated(callback))
+  /** Each of these returns what takes the callback away again. */
+  onTimeout(callback: () => void): () => void {
+    return this.#register('timeout', callback)
   }
 
-  onError(callback: (error: unknown) => void): void {
-    const ending = this.#ending
-    if (ending === null) this.#register('error', callback)
-    else if (ending.kind === 'error') queueMicrotask(() => void isolated(() => callback(ending.error)))
+  onError(callback: (error: unknown) => void): () => void {
+    return this.#register('error', callback)
   }
 
-  onCompletion(callback: () => void): void {
-    if (this.#ended) queueMicrotask(() => void isolated(callback))
-    else this.#register('completion', callback)
+  onCompletion(callback: () => void): () => void {
+    return this.#register('completion', callback)
   }
 
   /** Called each time that the emitter becomes `writable` again. */
-  onDrain(callback: () => void): void {
-    this.#register('drain', callback)
+  onDrain(callback: () => void): () => void {
+    return this.#register('drain', callback)
   }
 
-  #register(on: Callback['on'], call: Callback['call']): void {
-    // Arrays that grow keep room for sixteen more.
-    this.#callbacks = [...this.#callbacks, { on, call }]
+  #register(on: Callback['on'], call: Callback['call']): () => void {
+    const ending = this.#ending
+    const callback = { on, call }
+    if (on === 'completion' ? this.#ended : ending !== null) {
+      const error = ending?.kind === 'error' ? ending.error : undefined
+      if (on === 'completion' || on === ending?.kind) queueMicrotask(() => void isolated(() => call(error)))
+    }
+    // An array that grows in place would keep room for sixteen more.
+    else this.#callbacks = [...this.#callbacks, callback]
+    return () => {
+      this.#callbacks = this.#callbacks.filter((other) => other !== callback)
+    }
   }
 
   #call(which: Callback['on'], error?: unknown): void {

@@ -19,20 +19,54 @@ export interface SseEvent {
   comment?: string
 }
 
+/** An event whose data may be any JSON value: text is sent as it is, everything else as JSON. */
+export interface JsonEvent extends Omit<SseEvent, 'data'> {
+  data?: unknown
+}
+
+/**
+ * What can be sent: an event, or its data alone. An object is always taken for an event, so one that is data is sent as
+ * `{ data: object }`.
+ */
+export type Sendable = JsonEvent | string | number | boolean | null | readonly unknown[]
+
 /** The last event of a stream, by which a client knows not to come back. */
 export const closeEvent: SseEvent = { event: 'close', data: 'Connection closed by server' }
 
-export type SseEncodeErrorKind = 'id' | 'event' | 'retry' | 'empty'
+export type SseEncodeErrorKind = 'id' | 'event' | 'data' | 'retry' | 'empty'
 
 /** A field that the wire format cannot carry. `kind` names the field; `empty` is an event with no field at all. */
 export class SseEncodeError extends TypeError {
   override readonly name = 'SseEncodeError'
   readonly kind: SseEncodeErrorKind
 
-  constructor(kind: SseEncodeErrorKind, message: string) {
-    super(message)
+  constructor(kind: SseEncodeErrorKind, message: string, options?: ErrorOptions) {
+    super(message, options)
     this.kind = kind
   }
+}
+
+/** The event that something is sent as. @throws SseEncodeError `data` for what JSON cannot express. */
+export function toEvent(value: Sendable): SseEvent {
+  if (typeof value !== 'object' || value === null || isArray(value)) return { data: toText(value) }
+  const { data, ...event } = value
+  return data === undefined ? event : { ...event, data: toText(data) }
+}
+
+/** `Array.isArray` knows no readonly arrays. */
+const isArray: (value: object) => value is readonly unknown[] = Array.isArray
+
+function toText(data: unknown): string {
+  if (typeof data === 'string') return data
+  let cause: unknown
+  try {
+    // Undefined for a function or a symbol, whatever its type says.
+    const json = JSON.stringify(data) as string | undefined
+    if (json !== undefined) return json
+  } catch (error) {
+    cause = error
+  }
+  throw new SseEncodeError('data', 'data must be text, or a value that JSON can express.', { cause })
 }
 
 /**
@@ -49,7 +83,10 @@ export function encode({ id, event, data, retry, comment }: SseEvent): Buffer {
   if (id !== undefined) block += `id: ${oneLine('id', id)}\n`
   if (data !== undefined) block += lines('data: ', data)
   if (block === '')
-    throw new SseEncodeError('empty', 'An event needs at least one of id, event, data, retry and comment.')
+    throw new SseEncodeError(
+      'empty',
+      'An event needs at least one of id, event, data, retry and comment. An object that is data is sent as { data }.',
+    )
   return Buffer.from(`${block}\n`)
 }
 

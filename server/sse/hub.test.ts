@@ -594,7 +594,13 @@ describe('a log that fails', () => {
     const { hub, read } = faulty({ retryDelay: 100_000 })
     const left: (() => void)[] = []
     read.mockRejectedValue(gone)
-    const emitter = { ...emitterThat({}), onCompletion: (callback: () => void) => void left.push(callback) }
+    const emitter = {
+      ...emitterThat({}),
+      onCompletion: (callback: () => void) => {
+        left.push(callback)
+        return () => undefined
+      },
+    }
     const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
     await hub.subscribe('c', () => emitter, { after: null })
     await eventually(() => expect(read).toHaveBeenCalled())
@@ -810,6 +816,55 @@ describe('a channel with a snapshot', () => {
 })
 
 /** An emitter without a socket, which takes everything. */
+describe('an emitter that leaves a channel', () => {
+  it('gets nothing more of it, stays open, and can subscribe again', async () => {
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const hub = new Hub(log)
+    const emitters: SseEmitter[] = []
+    const port = await serve((_req, res) => void emitters.push(new SseEmitter(nodeSink(res), { retry: false })))
+    const client = new Client(port, 'GET / HTTP/1.0\r\n\r\n')
+    await client.until(/\r\n\r\n/)
+    const [emitter] = emitters as [SseEmitter]
+    const stay = new AbortController()
+    const leave = new AbortController()
+    await hub.subscribe('c', () => emitter, { after: null, signal: leave.signal })
+    await hub.subscribe('d', () => emitter, { after: null, signal: stay.signal })
+    const [last] = await publish(hub, '1')
+    await client.until(/data: 1\n\n/)
+
+    leave.abort()
+    expect(hub.size).toBe(1)
+    await publish(hub, '2')
+    await hub.publish('d', { data: 'of d' })
+    await client.until(/data: of d\n\n/)
+    expect(emitter.ended).toBe(false)
+
+    await hub.subscribe('c', () => emitter, { after: last ?? null })
+    await client.until(/data: 2\n\n/)
+    stay.abort()
+    emitter.complete()
+    expect(hub.size).toBe(0)
+    expect(data(await client.toEnd())).toEqual(['1', 'of d', '2'])
+  })
+
+  it('before it was served gets nothing', async () => {
+    const write: Uint8Array[] = []
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const hub = new Hub(log)
+    await publish(hub, '1')
+    const leave = new AbortController()
+    await hub.subscribe('c', () => emitterThat({ write }), { after: null, signal: leave.signal })
+    leave.abort()
+    await hub.subscribe('c', () => emitterThat({ write }), { after: null, signal: leave.signal })
+    await turn()
+    await turn()
+    expect(write).toEqual([])
+    expect(hub.size).toBe(0)
+  })
+})
+
 function emitterThat({
   write = [],
   failed = [],
@@ -827,8 +882,8 @@ function emitterThat({
       write.push(bytes)
       return true
     },
-    onDrain: () => undefined,
-    onCompletion: () => undefined,
+    onDrain: () => () => undefined,
+    onCompletion: () => () => undefined,
     complete: () => undefined,
     completeWithError(error: unknown): void {
       failed.push(error)

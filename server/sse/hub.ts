@@ -30,6 +30,8 @@ export interface SubscribeOptions {
    * what follows, instead of replay and `stream-reset`. What is in a snapshot may come as an event too.
    */
   snapshot?: SnapshotProvider
+  /** Leaves the channel when it is aborted. The stream stays open, for what else is sent on it. */
+  signal?: AbortSignal
 }
 
 /** What this process did, since the hub was made. */
@@ -97,7 +99,7 @@ export class Hub {
   }
 
   /**
-   * Serves an emitter with a channel until it ends.
+   * Serves an emitter with a channel until it ends, or leaves by `signal`.
    *
    * `open` makes the emitter, unless the client has seen the end of an epoch that is over: then it is not called, the result is
    * `finished`, and the answer should be 204, which keeps the client from coming back.
@@ -107,12 +109,12 @@ export class Hub {
   async subscribe(
     name: string,
     open: () => Emitter,
-    { after, from = 'oldest', greeting, snapshot }: SubscribeOptions,
+    { after, from = 'oldest', greeting, snapshot, signal }: SubscribeOptions,
   ): Promise<'open' | 'finished'> {
     if (after && (await this.#isFinished(name, after))) return 'finished'
     const emitter = open()
     // As for a HEAD request, or a client that has left.
-    if (emitter.ended) return 'open'
+    if (emitter.ended || signal?.aborted) return 'open'
     // Only a replay begins at a position. Whoever resumes keeps the id that it has.
     if (greeting !== undefined && (after || snapshot)) emitter.write(encode({ data: greeting }))
     // `0` is before whatever comes first, in any life of the log. What changed since the client's snapshot may not be in this one.
@@ -120,7 +122,7 @@ export class Hub {
     const start = { cursor, from, greeting: snapshot ? undefined : greeting, snapshot }
     const channel = this.#channels.get(name) ?? new Channel(name, this.#log, this.#reads, this.#options)
     this.#channels.set(name, channel)
-    channel.add(emitter, start, () => this.#channels.delete(name))
+    channel.add(emitter, start, () => this.#channels.delete(name), signal)
     return 'open'
   }
 

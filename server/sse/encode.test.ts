@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { encode, SseEncodeError, type SseEvent } from './encode'
+import { encode, SseEncodeError, toEvent, type Sendable, type SseEvent } from './encode'
 
 const text = (event: SseEvent): string => encode(event).toString()
 
@@ -57,5 +57,35 @@ describe('encode', () => {
 
   it('refuses an event with no field', () => {
     expect(() => encode({})).toThrow(SseEncodeError)
+  })
+})
+
+describe('toEvent', () => {
+  it.each<[string, Sendable, SseEvent]>([
+    ['text', 'a\nb', { data: 'a\nb' }],
+    ['a number', 0, { data: '0' }],
+    ['null', null, { data: 'null' }],
+    ['false', false, { data: 'false' }],
+    ['an array', [1, { a: 'b' }], { data: '[1,{"a":"b"}]' }],
+    ['an event', { event: 'e', id: '1', data: 'x' }, { event: 'e', id: '1', data: 'x' }],
+    ['an event whose data is an object', { event: 'e', data: { a: [1] } }, { event: 'e', data: '{"a":[1]}' }],
+    ['an event whose data is empty', { data: '' }, { data: '' }],
+    ['an event whose data is null', { data: null }, { data: 'null' }],
+    ['an event without data', { comment: 'c' }, { comment: 'c' }],
+    ['an event whose data is undefined', { id: '1', data: undefined }, { id: '1' }],
+  ])('takes %s', (_name, value, event) => {
+    expect(toEvent(value)).toEqual(event)
+  })
+
+  it('refuses what JSON cannot express', () => {
+    const circular: unknown[] = []
+    circular.push(circular)
+    for (const data of [circular, 1n, () => 1, Symbol('s')])
+      expect(() => toEvent({ data })).toThrow(expect.objectContaining({ name: 'SseEncodeError', kind: 'data' }))
+  })
+
+  it('takes an object for an event, and says how to send one that is data', () => {
+    const price = { symbol: 'X', value: 1 } as Sendable
+    expect(() => encode(toEvent(price))).toThrow(/An object that is data is sent as \{ data \}/)
   })
 })

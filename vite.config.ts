@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vite'
 import { code } from './plugins/code.ts'
+import { compress } from './plugins/compress.ts'
 import { registry } from './plugins/registry.ts'
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
@@ -10,7 +11,7 @@ const path = (relative: string): string => fileURLToPath(new URL(relative, impor
 export default defineConfig(({ isSsrBuild }) => ({
   root: path('./client'),
   cacheDir: path('./node_modules/.vite'),
-  plugins: [vue(), code(path('./'), path('./node_modules/.cache/code')), registry(path('./'))],
+  plugins: [vue(), code(path('./'), path('./node_modules/.cache/code')), registry(path('./')), compress()],
   // Only the examples use it: copied into another Vue project, where `@` is its source, their imports are right.
   resolve: { alias: { '@': path('./client') } },
   // Found later, a dependency would reload the page in the middle of a stream.
@@ -22,7 +23,22 @@ export default defineConfig(({ isSsrBuild }) => ({
     emptyOutDir: true,
     copyPublicDir: !isSsrBuild,
     // On a busy machine it would be the first thing that npm start prints.
-    rolldownOptions: { checks: { bundlerTimings: false } },
+    rolldownOptions: {
+      checks: { bundlerTimings: false },
+      // What every page needs is two files, and not twenty.
+      ...(isSsrBuild
+        ? {}
+        : {
+            output: {
+              codeSplitting: {
+                groups: [
+                  { name: 'vue', test: /node_modules.(@vue|vue|vue-router)\b/ },
+                  { name: 'site', test: /client.(site.(?!locales|NotFound)|composables.useEventSource)/ },
+                ],
+              },
+            },
+          }),
+    },
   },
   test: {
     root: path('./'),

@@ -1,6 +1,7 @@
 import { nextTick } from 'vue'
 import { createRouter, createWebHistory, START_LOCATION, type Router } from 'vue-router'
 import { pages } from '../shared/pages'
+import { loadTransport, transportNamed } from './site/useTransport'
 
 /** The page has streams whose transport the reader may choose. */
 const switchable = { transports: true }
@@ -24,6 +25,8 @@ export const router: Router = createRouter({
     { path: '/:unknown(.*)*', component: () => import('./site/NotFound.vue') },
   ],
 })
+
+router.beforeResolve(({ query }) => loadTransport(transportNamed(query['transport'])))
 
 // A new page without a new document: those who do not see it hear its heading.
 router.afterEach(async (to, from) => {

@@ -29,7 +29,7 @@ export function errors(answered: (error: HttpError) => void): ErrorRequestHandle
 
 export function sendError(res: Response, { status, code, message, headers }: HttpError): void {
   // What was set for another answer, as by a file that was not to be sent after all, is not of this one.
-  for (const name of ['ETag', 'Last-Modified']) res.removeHeader(name)
+  for (const name of ['ETag', 'Last-Modified', 'Content-Encoding']) res.removeHeader(name)
   res.status(status).set(headers).type('json').json({ error: { code, message } })
 }
 

@@ -1,6 +1,10 @@
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { pages } from '../shared/pages'
 import { builtPage } from './page'
@@ -9,10 +13,21 @@ import { errorOf, startApp, type TestApp } from './testingApp'
 const PAGE = '<!doctype html><title>The page</title>'
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
 
+/** An answer as it is on the wire: `fetch` would decode it. */
+async function raw(
+  { port }: TestApp,
+  path: string,
+  headers: Record<string, string>,
+): Promise<{ headers: IncomingHttpHeaders; body: Buffer }> {
+  const [response] = (await once(get({ port, path, headers, agent: false }), 'response')) as [IncomingMessage]
+  return { headers: response.headers, body: await buffer(response) }
+}
+
 let app: TestApp
+let folder: string
 
 beforeEach(async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'page-'))
+  folder = mkdtempSync(join(tmpdir(), 'page-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   writeFileSync(join(folder, 'index.html'), PAGE)
   mkdirSync(join(folder, 'assets'))
@@ -41,6 +56,53 @@ describe('the built page', () => {
   it('has assets that are kept for ever', async () => {
     const { status, headers } = await app.ask('GET', '/assets/index-1234.js', { Accept: BROWSER })
     expect([status, headers['cache-control']]).toEqual([200, 'public, max-age=31536000, immutable'])
+  })
+})
+
+describe('what the build has compressed', () => {
+  const SCRIPT = 'export const answer = 42\n'.repeat(100)
+
+  beforeEach(() => {
+    for (const [name, content] of [
+      ['index.html', PAGE],
+      ['assets/long-5678.js', SCRIPT],
+    ] as const) {
+      writeFileSync(join(folder, name), content)
+      writeFileSync(join(folder, `${name}.br`), brotliCompressSync(content))
+      writeFileSync(join(folder, `${name}.gz`), gzipSync(content))
+    }
+  })
+
+  it.each([
+    ['br', 'gzip, deflate, br, zstd', brotliDecompressSync],
+    ['gzip', 'gzip, deflate', gunzipSync],
+    ['gzip', 'gzip, br;q=0', gunzipSync],
+    [null, 'identity', (body: Buffer) => body],
+  ] as const)('is sent as %s to a client that accepts %s', async (encoding, accepted, decode) => {
+    const compressing = await startApp({ page: builtPage(folder) })
+    for (const [path, type, content] of [
+      ['/', 'text/html; charset=utf-8', PAGE],
+      ['/channel', 'text/html; charset=utf-8', PAGE],
+      ['/assets/long-5678.js?v=1', 'text/javascript; charset=utf-8', SCRIPT],
+    ] as const) {
+      const response = await raw(compressing, path, { 'Accept-Encoding': accepted })
+      expect([
+        response.headers['content-encoding'] ?? null,
+        response.headers.vary,
+        response.headers['content-type'],
+      ]).toEqual([encoding, 'Accept-Encoding', type])
+      expect(decode(response.body).toString()).toBe(content)
+      if (path.startsWith('/assets'))
+        expect(response.headers['cache-control']).toBe('public, max-age=31536000, immutable')
+    }
+  })
+
+  it('does not make an error unreadable', async () => {
+    const compressing = await startApp({ page: builtPage(folder) })
+    const headers = { 'Accept-Encoding': 'br', 'If-Match': '"another"' }
+    const response = await raw(compressing, '/assets/long-5678.js', headers)
+    expect(response.headers['content-encoding']).toBeUndefined()
+    expect(JSON.parse(response.body.toString())).toHaveProperty('error.code')
   })
 })
 

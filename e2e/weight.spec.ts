@@ -1,0 +1,19 @@
+/** What a first visit costs: bytes on the wire, headers included. */
+import { expect, test } from './fixture'
+
+test('the first page is at most 70 kB, and nothing of it is sent uncompressed', async ({ page, site }) => {
+  const session = await page.context().newCDPSession(page)
+  await session.send('Network.enable')
+  let bytes = 0
+  session.on('Network.loadingFinished', ({ encodedDataLength }) => (bytes += encodedDataLength))
+  const plain: string[] = []
+  page.on('response', (response) => {
+    const { pathname } = new URL(response.url())
+    if (/^\/assets\/|^\/$/.test(pathname) && !response.headers()['content-encoding']) plain.push(pathname)
+  })
+  await page.goto(site.url, { waitUntil: 'networkidle' })
+  await expect(page.getByRole('button', { name: 'Start', exact: true })).toBeVisible()
+  expect(bytes).toBeGreaterThan(20_000)
+  expect(bytes).toBeLessThan(70_000)
+  expect(plain).toEqual([])
+})

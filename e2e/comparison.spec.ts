@@ -186,12 +186,27 @@ test('a run that the server no longer has is said to be gone', async ({ page, si
   await expect(page.getByRole('status')).toHaveText('Running')
 })
 
+test('a server that is gone is said to be within seconds, and its figures look old', async ({ page, site }) => {
+  await start(page, site)
+  await atLeast(page, 'SSE', RECEIVED, 5)
+  await site.stop()
+  await expect(page.getByRole('status')).toHaveText('No answer from the server: these figures are old', {
+    timeout: 15_000,
+  })
+  await expect(page.locator('.stale')).toBeVisible()
+  await site.start()
+  await expect(page.getByRole('status')).not.toHaveText('No answer from the server: these figures are old', {
+    timeout: 20_000,
+  })
+  await expect(page.locator('.stale')).toHaveCount(0)
+})
+
 test('a server that refuses is heard, and Start can be pressed again', async ({ page, site }) => {
   const busy = { error: { code: 'capacity-runs', message: '50 comparisons are running: try again later.' } }
   await page.route('**/sse/comparison/run', (route) => route.fulfill({ status: 503, json: busy }), { times: 1 })
   await page.goto(`${site.url}/comparison`)
   await press(page, 'Start')
-  await expect(page.getByRole('alert')).toHaveText(busy.error.message)
+  await expect(page.getByRole('alert')).toHaveText('Too many comparisons are running: try again later.')
   await press(page, 'Start')
   await expect(page.getByRole('alert')).toHaveCount(0)
   for (const technique of TECHNIQUES) await atLeast(page, technique, RECEIVED, 1)

@@ -12,7 +12,8 @@ declare global {
 const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
 const status = (page: Page) => expect(page.getByRole('status'))
 const output = (page: Page) => page.getByRole('textbox', { name: 'Output' })
-const lines = async (page: Page): Promise<string[]> => (await output(page).inputValue()).split('\n').filter(Boolean)
+const lines = async (page: Page): Promise<string[]> =>
+  (await output(page).inputValue()).split('\n').filter((line) => line && !/^— (new run|resumed)/.test(line))
 /** What the rows of the emitter's time line say of one end, in their order. */
 const timeLine = async (page: Page, end: 'In the page' | 'On the server'): Promise<string[]> => {
   const cells = page
@@ -186,7 +187,7 @@ test.describe('by hand', () => {
       await understood.toHaveValue('')
     }
     await press(page, 'Push')
-    await expect(page.getByRole('alert')).toContainText('Nobody is subscribed to hand-')
+    await expect(page.getByRole('alert')).toHaveText('Nobody is subscribed: press “Start” first.')
   })
 })
 
@@ -198,7 +199,9 @@ test.describe('a channel', () => {
       status: expect(region.getByRole('status')),
       press: (name: string) => region.getByRole('button', { name, exact: true }).click(),
       lines: async () =>
-        (await region.getByRole('textbox', { name: 'Output' }).inputValue()).split('\n').filter(Boolean),
+        (await region.getByRole('textbox', { name: 'Output' }).inputValue())
+          .split('\n')
+          .filter((line) => line && !/^— (new run|resumed)/.test(line)),
     }
   }
   const id = (page: Page) => page.getByRole('textbox', { name: 'ID' })
@@ -360,13 +363,13 @@ test.describe('a channel', () => {
     await expect(id(page)).toHaveAttribute('aria-invalid', 'true')
     await subscriber(page, 1).status.toHaveText('Not started')
     await press(page, 'Push')
-    await expect(page.getByRole('alert')).toContainText('id must have 1 to 64 of the characters')
+    await expect(page.getByRole('alert')).toHaveText('An ID has 1 to 64 of the characters A-Z, a-z, 0-9, . _ ~ -')
   })
 
   test('that nobody is subscribed to cannot be cut, and the page says so', async ({ page, site }) => {
     await page.goto(`${site.url}/channel`)
     await press(page, 'Cut connections')
-    await expect(page.getByRole('alert')).toContainText('Nobody is subscribed to channel news-')
+    await expect(page.getByRole('alert')).toHaveText('Nobody is subscribed: press “Start” first.')
   })
 
   test('asks once for a token, where there is one, and not again and again for the numbers', async ({ page, site }) => {
@@ -383,7 +386,7 @@ test.describe('a channel', () => {
     })
     await page.goto(`${site.url}/channel`)
     await press(page, 'Push')
-    await expect(page.getByRole('alert')).toHaveText('Send the push token.')
+    await expect(page.getByRole('alert')).toHaveText('The push token is wrong.')
     await press(page, 'Push 1, 2, 3 …')
     await expect(page.getByRole('alert')).toHaveCount(2)
     await page.waitForTimeout(1_500)
@@ -481,7 +484,7 @@ test('the page that reconnects says that it cannot push, and goes on with the sa
     res.writeHead(503, { 'Content-Type': 'application/json' }).end(JSON.stringify(content))
   })
   await press(page, 'Start')
-  await expect(page.getByRole('alert')).toHaveText('The log is full.')
+  await expect(page.getByRole('alert')).toHaveText('The server’s event log is full: try again later.')
   await expect.poll(() => refused.length).toBeGreaterThan(1)
   site.unroute('/sse/push')
   await expect.poll(async () => (await lines(page)).find((line) => line !== '连接成功')).toBe('1')

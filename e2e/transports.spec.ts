@@ -205,29 +205,39 @@ test('the differences are in a table', async ({ page, site }) => {
 test.describe('the switch', () => {
   const PATHS = ['/', '/emitter', '/channel', '/reconnect', '/transports']
 
-  for (const path of PATHS) {
-    test(`on ${path} writes the transport into the address, and makes the stream anew with it`, async ({
-      page,
-      site,
-    }) => {
-      const query = (): string | null => new URL(page.url()).searchParams.get('transport')
-      const output = page.getByRole('textbox', { name: 'Output' }).first()
-      const start = page.getByRole('button', { name: /^Start( all)?$/ }).first()
-      await page.goto(site.url + path)
-      await expect(radio(page, 'native')).toBeChecked()
-      for (const name of ['fetch', 'shared', 'native']) {
-        await start.click()
+  test.describe(() => {
+    test.use({ interval: 1_000 })
+
+    for (const path of PATHS) {
+      test(`on ${path} writes the transport into the address, and starts again what ran, and nothing else`, async ({
+        page,
+        site,
+      }) => {
+        const query = (): string | null => new URL(page.url()).searchParams.get('transport')
+        const output = page.getByRole('textbox', { name: 'Output' }).first()
+        await page.goto(site.url + path)
+        await expect(radio(page, 'native')).toBeChecked()
+        await page
+          .getByRole('button', { name: /^Start( all)?$/ })
+          .first()
+          .click()
+        for (const name of ['fetch', 'shared', 'native']) {
+          await expect(output).not.toHaveValue('')
+          await radio(page, name).check()
+          await expect(radio(page, name)).toBeFocused()
+          await expect.poll(query).toBe(name === 'native' ? null : name)
+        }
         await expect(output).not.toHaveValue('')
-        await radio(page, name).check()
-        await expect(radio(page, name)).toBeFocused()
-        await expect.poll(query).toBe(name === 'native' ? null : name)
+        await page
+          .getByRole('button', { name: /^Stop( all)?$/ })
+          .first()
+          .click()
+        await radio(page, 'fetch').check()
         await expect(page.getByRole('status').first()).toHaveText('Not started')
         await expect(output).toHaveValue('')
-      }
-      await start.click()
-      await expect(output).not.toHaveValue('')
-    })
-  }
+      })
+    }
+  })
 
   test('really switches: only fetch sees what the server says', async ({ page, site }) => {
     site.route('/sse', (_req, res) => res.writeHead(404).end('{"error":{"message":"No such stream."}}'))

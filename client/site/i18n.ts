@@ -28,8 +28,17 @@ const locale = shallowRef<Language>('en')
 const messages = shallowRef<Messages | null>(null)
 
 /** The texts of the page in the reader's language, as of now: in a template or a `computed`, they follow it. */
-export function useI18n(): { t: Translate; locale: Readonly<Ref<Language>> } {
-  return { t: (key, values = {}) => fill(textIn(messages.value, key), values), locale: readonly(locale) }
+export function useI18n(): { t: Translate; has: (key: string) => key is TextKey; locale: Readonly<Ref<Language>> } {
+  return {
+    t: (key, values = {}) => {
+      const text = textOf(key)
+      // The browser tests look for it.
+      if (text === undefined) console.error(`No message ${key} in ${locale.value}.`)
+      return fill(text ?? key, values)
+    },
+    has: (key): key is TextKey => textOf(key) !== undefined,
+    locale: readonly(locale),
+  }
 }
 
 /** Shows everything in that language, as soon as its texts are there. */
@@ -68,13 +77,11 @@ function storedLanguage(): string | null {
   }
 }
 
-/** The text of a key. A key without one is shown as it is, and the browser tests look for the complaint. */
-function textIn(tree: object | null, key: string): string {
-  let found: string | Tree | undefined = tree as Tree
-  for (const name of key.split('.')) found = typeof found === 'object' ? found[name] : undefined
-  if (typeof found === 'string') return found
-  console.error(`No message ${key} in ${locale.value}.`)
-  return key
+function textOf(key: string): string | undefined {
+  let found: string | Tree | undefined = messages.value ?? {}
+  for (const name of key.split('.'))
+    found = typeof found === 'object' && Object.hasOwn(found, name) ? found[name] : undefined
+  return typeof found === 'string' ? found : undefined
 }
 
 /** A text with its placeholders, `{name}`, filled. */

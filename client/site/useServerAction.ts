@@ -1,4 +1,5 @@
 import { useI18n } from './i18n'
+import { useServerError } from './useServerError'
 
 const STORED = 'push-token'
 
@@ -18,6 +19,7 @@ interface Outcome {
  */
 export function useServerAction(): (path: string, params: Record<string, string>) => Promise<Outcome> {
   const { t } = useI18n()
+  const messageOf = useServerError()
 
   async function change(path: string, params: Record<string, string>): Promise<Outcome> {
     const token = sessionStorage.getItem(STORED)
@@ -57,10 +59,4 @@ async function jsonOf(response: Response): Promise<unknown> {
   } catch {
     return null
   }
-}
-
-/** What the server says of an error; null for an answer that is not the server's, as a proxy's page. */
-function messageOf(answer: unknown): string | null {
-  const { error } = (answer ?? {}) as { error?: { message?: unknown } }
-  return typeof error?.message === 'string' ? error.message : null
 }

@@ -1,5 +1,5 @@
 import { Router } from 'express'
-import { timestampsPath } from '../../shared/demos/timestamps'
+import { TIMESTAMPS, timestampsPath } from '../../shared/demos/timestamps'
 import { closeEvent } from '../sse/encode'
 import type { Streams } from '../sse/streams'
 import { scheduleOf, timestamp } from './schedule'
@@ -12,7 +12,7 @@ export interface TimestampsOptions {
 }
 
 /** `GET /sse`: the first timestamp at once, then one a second, then `close`. */
-export function timestamps(streams: Streams, { count = 30, interval = 1_000 }: TimestampsOptions = {}): Router {
+export function timestamps(streams: Streams, { count = TIMESTAMPS, interval = 1_000 }: TimestampsOptions = {}): Router {
   const closing = count + 1
 
   return Router().get(timestampsPath, async (req, res) => {

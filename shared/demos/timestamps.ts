@@ -3,3 +3,6 @@
  * a client that stays would only start over.
  */
 export const timestampsPath = '/sse'
+
+/** How many timestamps a run has. */
+export const TIMESTAMPS = 30

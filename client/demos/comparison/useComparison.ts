@@ -19,6 +19,9 @@ import { webSocket } from './webSocket'
 const LOOK = 500
 const ASK = 1_000
 
+/** Milliseconds without an answer after which the figures count as stale. A cut alone takes less. */
+const STALE = 3_000
+
 /** Requests right after the start, for the clock, and the milliseconds between them. */
 const FIRST = 5
 const FIRST_ASK = 50
@@ -33,6 +36,8 @@ export interface Comparison {
   on: Record<Technique, boolean>
   /** `gone`: the server no longer has the run. */
   state: Readonly<Ref<'idle' | 'starting' | 'running' | 'stopped' | 'gone'>>
+  /** The server has not answered for a while: what is shown is what was known then. */
+  stale: Readonly<Ref<boolean>>
   /** Why the server refused; else empty. */
   error: Readonly<Ref<string>>
   measurements: Measurements
@@ -47,6 +52,7 @@ export function useComparison(): Comparison {
   const settings = reactive({ interval: 100, bytes: 64, polling: 1_000 })
   const on = reactive(each(() => true))
   const state = ref<'idle' | 'starting' | 'running' | 'stopped' | 'gone'>('idle')
+  const stale = ref(false)
   const error = ref('')
   const measurements = new Measurements()
   let run = ''
@@ -95,17 +101,23 @@ export function useComparison(): Comparison {
   async function follow(name: string): Promise<void> {
     const current = (): boolean => run === name && state.value === 'running'
     let asked = 0
+    let heard = Date.now()
+    stale.value = false
     do {
       const sent = pageClock()
       try {
-        const response = await fetch(`${paths.figures}?run=${name}&after=${measurements.delivered}`)
+        const response = await fetch(`${paths.figures}?run=${name}&after=${measurements.delivered}`, {
+          signal: AbortSignal.timeout(STALE),
+        })
         const answered = pageClock()
         const body = (await response.json()) as ComparisonFigures
         if (current() && response.ok) measurements.take(body, sent, answered)
         if (current() && response.status === 404) state.value = 'gone'
+        heard = Date.now()
       } catch {
         // The cut may have hit this connection too. The next request is due anyway.
       }
+      if (current()) stale.value = Date.now() - heard >= STALE
       await pause(++asked < FIRST ? FIRST_ASK : ASK)
     } while (current())
   }
@@ -184,7 +196,7 @@ export function useComparison(): Comparison {
     void stop()
   })
 
-  return { settings, on, state, error, measurements, start, stop, cut }
+  return { settings, on, state, stale, error, measurements, start, stop, cut }
 }
 
 /** 128 bits that nobody guesses. `crypto.randomUUID` is there on https and on localhost only. */

@@ -54,8 +54,8 @@ export interface ComparisonFigures {
   techniques: Record<Technique, TechniqueFigures>
   /** Deliveries that the webhook's sender had to repeat. */
   repeated: number
-  /** What the webhook's receiver got after the number that was asked for: an event's number, and its delay in milliseconds. */
-  deliveries: [n: number, delay: number][]
+  /** What the webhook's receiver got after the number that was asked for: an event's number, its delay in milliseconds, and its `time`. */
+  deliveries: [n: number, delay: number, time: number][]
   /** The webhook was last switched on after the event of this number; 0 before that. */
   webhookAfter: number
 }

@@ -18,7 +18,7 @@ describe('the webhook', () => {
       newest: 0,
       techniques: each(() => nothing),
       repeated: 0,
-      deliveries: numbers.map((n) => [n, 1]),
+      deliveries: numbers.map((n) => [n, 1, n]),
       webhookAfter,
     }
     measurements.take(figures, 0, 0)

@@ -6,6 +6,7 @@ import {
   type TechniqueFigures,
 } from '../../../shared/demos/comparison'
 import { ClockOffset, pageClock } from './clockOffset'
+import { Lane } from './lane'
 import { Tally } from './tally'
 
 /** Looks that the plots show: a minute. */
@@ -43,6 +44,7 @@ export class Measurements {
   #zero: ComparisonFigures | null = null
   #began = 0
   readonly tallies: Record<Technique, Tally> = each(() => new Tally())
+  readonly lanes: Record<Technique, Lane> = each(() => new Lane())
   readonly rows: ShallowRef<Record<Technique, TechniqueRow>> = shallowRef(each((technique) => this.#row(technique)))
   readonly history: ShallowRef<History> = shallowRef(emptyHistory())
   /** Deliveries of the webhook that were repeated. */
@@ -56,14 +58,23 @@ export class Measurements {
     this.#figures = null
     this.delivered = 0
     this.reset()
-    for (const technique of TECHNIQUES) this.tallies[technique].begin()
+    for (const technique of TECHNIQUES) this.switchedOn(technique)
+  }
+
+  /** The next event of this technique is its first. */
+  switchedOn(technique: Technique): void {
+    this.tallies[technique].begin()
+    this.lanes[technique].begin()
   }
 
   /** Everything is 0, from now on. */
   reset(): void {
     this.#zero = this.#figures
     this.#began = pageClock()
-    for (const technique of TECHNIQUES) this.tallies[technique].reset()
+    for (const technique of TECHNIQUES) {
+      this.tallies[technique].reset()
+      this.lanes[technique].clear()
+    }
     this.history.value = emptyHistory()
     this.rows.value = each((technique) => this.#row(technique))
     this.repeated.value = 0
@@ -71,7 +82,9 @@ export class Measurements {
 
   /** An event has arrived that was made at `time` by the server's clock. */
   arrived(technique: Technique, n: number, time: number): void {
-    this.tallies[technique].receive(n, pageClock() + this.#clock.offset - time)
+    const [made, now] = [time - this.#clock.offset, pageClock()]
+    this.tallies[technique].receive(n, now - made)
+    this.lanes[technique].arrived(n, made, now)
   }
 
   /**
@@ -81,10 +94,14 @@ export class Measurements {
   take(figures: ComparisonFigures, sent: number, answered: number): void {
     this.#figures = figures
     this.#clock.add(sent, answered, figures.now)
-    for (const [n, delay] of figures.deliveries) {
-      if (this.delivered <= figures.webhookAfter && n > figures.webhookAfter) this.tallies.webhook.begin()
+    for (const [n, delay, time] of figures.deliveries) {
+      if (this.delivered <= figures.webhookAfter && n > figures.webhookAfter) this.switchedOn('webhook')
       this.delivered = n
       this.tallies.webhook.receive(n, delay)
+      const made = time - this.#clock.offset
+      this.lanes.webhook.arrived(n, made, made + delay)
+      // Each delivery is a request of its own.
+      this.lanes.webhook.requests.push({ from: made, to: made + delay })
     }
   }
 
@@ -95,6 +112,7 @@ export class Measurements {
 
   /** Shows what has arrived since the last look. */
   look(): void {
+    for (const technique of TECHNIQUES) this.lanes[technique].forget(pageClock())
     const delays = each((technique) => this.tallies[technique].delays())
     const rows = each((technique) => ({
       ...this.#row(technique),

@@ -1,4 +1,4 @@
-import { onScopeDispose, reactive, ref, watch, type Ref } from 'vue'
+import { computed, onScopeDispose, reactive, ref, watch, type Ref } from 'vue'
 import {
   comparisonPaths as paths,
   TECHNIQUES,
@@ -13,18 +13,19 @@ import { each, Measurements } from './measurements'
 import { pause } from './pause'
 import { serverSentEvents } from './serverSentEvents'
 import { shortPolling } from './shortPolling'
+import { watchRequests } from './watchRequests'
 import { webSocket } from './webSocket'
 
 /** Milliseconds between two looks at what has arrived, and between two requests for the server's figures. */
 const LOOK = 500
 const ASK = 1_000
 
-/** Milliseconds without an answer after which the figures count as stale. A cut alone takes less. */
-const STALE = 3_000
-
 /** Requests right after the start, for the clock, and the milliseconds between them. */
 const FIRST = 5
 const FIRST_ASK = 50
+
+/** Milliseconds without an answer after which the figures are stale, and that a request for them may take. */
+const STALE = 3_000
 
 /** Milliseconds for a slider to come to rest. */
 const REST = 250
@@ -34,10 +35,8 @@ export interface Comparison {
   settings: { interval: number; bytes: number; polling: number }
   /** The techniques that are switched on. */
   on: Record<Technique, boolean>
-  /** `gone`: the server no longer has the run. */
-  state: Readonly<Ref<'idle' | 'starting' | 'running' | 'stopped' | 'gone'>>
-  /** The server has not answered for a while: what is shown is what was known then. */
-  stale: Readonly<Ref<boolean>>
+  /** `gone`: the server no longer has the run; `unreachable`: it has not answered for some seconds, and is still asked. */
+  state: Readonly<Ref<'idle' | 'starting' | 'running' | 'unreachable' | 'stopped' | 'gone'>>
   /** Why the server refused; else empty. */
   error: Readonly<Ref<string>>
   measurements: Measurements
@@ -52,10 +51,13 @@ export function useComparison(): Comparison {
   const settings = reactive({ interval: 100, bytes: 64, polling: 1_000 })
   const on = reactive(each(() => true))
   const state = ref<'idle' | 'starting' | 'running' | 'stopped' | 'gone'>('idle')
-  const stale = ref(false)
+  const isStale = ref(false)
+  const shownState = computed(() => (state.value === 'running' && isStale.value ? 'unreachable' : state.value))
   const error = ref('')
   const measurements = new Measurements()
   let run = ''
+  /** When the server last answered, by the page's clock. */
+  let answeredAt = 0
   let disposed = false
 
   async function send(path: string, params: Record<string, string> = {}): Promise<boolean> {
@@ -81,6 +83,8 @@ export function useComparison(): Comparison {
     }
     if (accepted) {
       measurements.begin()
+      answeredAt = pageClock()
+      isStale.value = false
       void follow(run)
     }
     state.value = accepted ? 'running' : 'stopped'
@@ -94,30 +98,30 @@ export function useComparison(): Comparison {
 
   async function cut(): Promise<void> {
     if (state.value !== 'running' || !(await send(paths.cut))) return
-    for (const technique of TECHNIQUES) if (on[technique]) measurements.tallies[technique].cuts++
+    for (const technique of TECHNIQUES)
+      if (on[technique]) {
+        measurements.tallies[technique].cuts++
+        measurements.lanes[technique].cuts.push(pageClock())
+      }
   }
 
   /** Asks for the server's figures, as long as the run lasts. */
   async function follow(name: string): Promise<void> {
     const current = (): boolean => run === name && state.value === 'running'
     let asked = 0
-    let heard = Date.now()
-    stale.value = false
     do {
       const sent = pageClock()
       try {
-        const response = await fetch(`${paths.figures}?run=${name}&after=${measurements.delivered}`, {
-          signal: AbortSignal.timeout(STALE),
-        })
+        const signal = AbortSignal.timeout(STALE)
+        const response = await fetch(`${paths.figures}?run=${name}&after=${measurements.delivered}`, { signal })
         const answered = pageClock()
         const body = (await response.json()) as ComparisonFigures
+        answeredAt = answered
         if (current() && response.ok) measurements.take(body, sent, answered)
         if (current() && response.status === 404) state.value = 'gone'
-        heard = Date.now()
       } catch {
-        // The cut may have hit this connection too. The next request is due anyway.
+        // The cut may have hit this connection too, or the server is away: the next request is due anyway, and `look` sees the time pass.
       }
-      if (current()) stale.value = Date.now() - heard >= STALE
       await pause(++asked < FIRST ? FIRST_ASK : ASK)
     } while (current())
   }
@@ -142,7 +146,7 @@ export function useComparison(): Comparison {
         if (!yes) return
         const abort = new AbortController()
         onCleanup(() => abort.abort())
-        measurements.tallies[technique].begin()
+        measurements.switchedOn(technique)
         begin?.(receiver(technique, abort.signal), abort.signal)
       },
       // At once, so that Stop closes everything before it asks the server to.
@@ -168,9 +172,14 @@ export function useComparison(): Comparison {
   use('longPolling', (receive, signal) => {
     void longPolling(run, receive, signal, measurements.position('longPolling'))
   })
-  use('webSocket', (receive, signal) => webSocket(run, receive, signal))
+  use('webSocket', (receive, signal) => {
+    webSocket(run, receive, (isOpen) => measurements.lanes.webSocket.connected(isOpen, pageClock()), signal)
+  })
   use('sse')
-  serverSentEvents(() => (isOn('sse') ? run : null), receiver('sse'))
+  const status = serverSentEvents(() => (isOn('sse') ? run : null), receiver('sse'))
+  watch(status, (now) => measurements.lanes.sse.connected(now === 'open', pageClock()), { flush: 'sync' })
+  onScopeDispose(watchRequests(paths.shortPolling, measurements.lanes.shortPolling))
+  onScopeDispose(watchRequests(paths.longPolling, measurements.lanes.longPolling))
 
   watch(
     () => [settings.interval, settings.bytes, on.webhook],
@@ -184,7 +193,10 @@ export function useComparison(): Comparison {
 
   watch(state, (now, _before, onCleanup) => {
     if (now !== 'running') return
-    const timer = setInterval(() => measurements.look(), LOOK)
+    const timer = setInterval(() => {
+      isStale.value = pageClock() - answeredAt > STALE
+      measurements.look()
+    }, LOOK)
     onCleanup(() => {
       clearInterval(timer)
       measurements.look()
@@ -196,7 +208,7 @@ export function useComparison(): Comparison {
     void stop()
   })
 
-  return { settings, on, state, stale, error, measurements, start, stop, cut }
+  return { settings, on, state: shownState, error, measurements, start, stop, cut }
 }
 
 /** 128 bits that nobody guesses. `crypto.randomUUID` is there on https and on localhost only. */

@@ -1,7 +1,12 @@
 import { comparisonPaths, parseComparisonEvent, type ComparisonEvent } from '../../../shared/demos/comparison'
 
 /** Listens to a WebSocket, and opens another when it closes. What was sent between the two is missed: that takes a protocol of one's own. */
-export function webSocket(run: string, receive: (event: ComparisonEvent) => void, signal: AbortSignal): void {
+export function webSocket(
+  run: string,
+  receive: (event: ComparisonEvent) => void,
+  connected: (isOpen: boolean) => void,
+  signal: AbortSignal,
+): void {
   let socket: WebSocket
   let timer: ReturnType<typeof setTimeout> | undefined
   let failures = 0
@@ -10,9 +15,11 @@ export function webSocket(run: string, receive: (event: ComparisonEvent) => void
     socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${comparisonPaths.webSocket}?run=${run}`)
     socket.onopen = () => {
       failures = 0
+      connected(true)
     }
     socket.onmessage = ({ data }) => receive(parseComparisonEvent(String(data)))
     socket.onclose = () => {
+      connected(false)
       if (!signal.aborted) timer = setTimeout(connect, Math.min(1_000 * 2 ** failures++, 30_000))
     }
   }

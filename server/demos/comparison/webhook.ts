@@ -15,8 +15,8 @@ const KEPT = 1_000
  * sender does.
  */
 export class Webhook {
-  /** What the receiver got: an event's number, and its delay in milliseconds. */
-  readonly deliveries: [n: number, delay: number][] = []
+  /** What the receiver got: an event's number, its delay in milliseconds, and when it was made. */
+  readonly deliveries: [n: number, delay: number, time: number][] = []
   /** Deliveries that failed and were repeated. */
   repeated = 0
   /** The number of the event after which it was last switched on. */
@@ -41,7 +41,7 @@ export class Webhook {
 
     const { signal } = abort
     const opening = this.#receiver.open(({ n, time }) => {
-      this.deliveries.push([n, clock() - time])
+      this.deliveries.push([n, clock() - time, time])
       if (this.deliveries.length > KEPT) this.deliveries.shift()
     })
     const address = await opening.catch((error: unknown) => {

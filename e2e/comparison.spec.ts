@@ -27,9 +27,12 @@ async function atLeast(page: Page, technique: Name, column: number, least: numbe
   await expect.poll(() => value(page, technique, column), { timeout: 30_000 }).toBeGreaterThanOrEqual(least)
 }
 
+const openDetails = (page: Page) => page.getByText('Details: settings').click()
+
 /** Opens the page and starts it, at twenty events a second and five short polls. */
 async function start(page: Page, site: Site): Promise<void> {
   await page.goto(`${site.url}/comparison`)
+  await openDetails(page)
   await slider(page, 'Events').fill('5')
   await slider(page, 'Short polling').fill('1')
   await press(page, 'Start')
@@ -49,9 +52,6 @@ function complaints(page: Page): string[] {
 
 test('all five techniques deliver, each with what it took', async ({ page, site }) => {
   const heard = complaints(page)
-  await page.goto(`${site.url}/comparison`)
-  const shown = page.getByText('P95')
-  await expect(shown.first()).toBeHidden()
   await start(page, site)
   for (const technique of TECHNIQUES) {
     await atLeast(page, technique, RECEIVED, 40)
@@ -65,18 +65,19 @@ test('all five techniques deliver, each with what it took', async ({ page, site 
   expect(await value(page, 'SSE', OVERHEAD)).toBeLessThan(await value(page, 'Short polling', OVERHEAD))
   expect(await value(page, 'Short polling', OVERHEAD)).toBeLessThan(await value(page, 'Long polling', OVERHEAD))
   await expect(page.getByRole('img', { name: 'Plot of the latency' }).locator('canvas')).toBeVisible()
-  await expect(shown.first()).toBeVisible()
+  await expect(page.getByText('P95').first()).toBeVisible()
   expect(heard).toEqual([])
 })
 
 test('the columns of the table stay where they are when the figures grow', async ({ page, site }) => {
   await page.goto(`${site.url}/comparison`)
+  await openDetails(page)
   const left = () =>
     page
       .getByRole('columnheader')
       .evaluateAll((columns: HTMLElement[]) => columns.map((column) => [column.offsetLeft, column.offsetWidth]))
   const before = await left()
-  await start(page, site)
+  await press(page, 'Start')
   for (const technique of TECHNIQUES) await atLeast(page, technique, RECEIVED, 20)
   expect(await left()).toEqual(before)
   const cut = await page
@@ -205,6 +206,7 @@ test('a server that refuses is heard, and Start can be pressed again', async ({ 
   const busy = { error: { code: 'capacity-runs', message: '50 comparisons are running: try again later.' } }
   await page.route('**/sse/comparison/run', (route) => route.fulfill({ status: 503, json: busy }), { times: 1 })
   await page.goto(`${site.url}/comparison`)
+  await openDetails(page)
   await press(page, 'Start')
   await expect(page.getByRole('alert')).toHaveText('Too many comparisons are running: try again later.')
   await press(page, 'Start')
@@ -214,6 +216,7 @@ test('a server that refuses is heard, and Start can be pressed again', async ({ 
 
 test('the code of each technique is there, and the plots follow light and dark', async ({ page, site }) => {
   await page.goto(`${site.url}/comparison`)
+  await openDetails(page)
   for (const [technique, code] of [
     ['Short polling', 'export async function shortPolling'],
     ['Long polling', 'export async function longPolling'],
@@ -226,12 +229,78 @@ test('the code of each technique is there, and the plots follow light and dark',
   }
   const picture = () =>
     page
-      .locator('canvas')
+      .locator('.uplot canvas')
       .first()
       .evaluate((canvas: HTMLCanvasElement) => canvas.toDataURL())
   await page.emulateMedia({ colorScheme: 'light' })
-  await expect(page.locator('canvas')).toHaveCount(2)
+  await expect(page.locator('.uplot canvas')).toHaveCount(2)
   const light = await picture()
   await page.emulateMedia({ colorScheme: 'dark' })
   await expect.poll(picture).not.toBe(light)
+})
+
+/** A row of the pictures, and its three figures. */
+const picture = (page: Page, technique: Name) =>
+  page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: technique, exact: true }) })
+
+test('the pictures alone say which technique is fast, which is small, and which loses events', async ({
+  page,
+  site,
+}) => {
+  const heard = complaints(page)
+  await page.goto(`${site.url}/comparison`)
+  await expect(page.getByText('use SSE')).toBeVisible()
+  await press(page, 'Start')
+  const marked = (technique: Name, figure: string) =>
+    picture(page, technique).locator('[data-mark]').filter({ hasText: figure }).getAttribute('data-mark')
+  await expect.poll(() => marked('Short polling', 'Latency'), { timeout: 30_000 }).toBe('worst')
+  await expect.poll(() => marked('WebSocket', 'Extra bytes')).toBe('best')
+  // It would be there, had anything been lost.
+  await expect(picture(page, 'WebSocket')).toContainText(/Lost after a cut\s*–/)
+  await press(page, 'Cut connections')
+  await expect.poll(() => marked('WebSocket', 'Lost'), { timeout: 30_000 }).toBe('worst')
+  for (const technique of ['Short polling', 'SSE', 'Webhook'] as const)
+    await expect.poll(() => marked(technique, 'Lost'), { timeout: 30_000 }).toBe('best')
+  expect(heard).toEqual([])
+})
+
+test('a picture moves while the run lasts, stands still after it, and tells the latency where the pointer is', async ({
+  page,
+  site,
+}) => {
+  await page.goto(`${site.url}/comparison`)
+  const drawn = () =>
+    picture(page, 'SSE')
+      .locator('canvas')
+      .evaluate((canvas: HTMLCanvasElement) => canvas.toDataURL())
+  const empty = await drawn()
+  await press(page, 'Start')
+  await expect.poll(drawn).not.toBe(empty)
+  const before = await drawn()
+  await expect.poll(drawn).not.toBe(before)
+  // Until events are all over it.
+  await page.waitForTimeout(5_000)
+  await press(page, 'Stop')
+  await expect(page.getByRole('status')).toHaveText('Stopped')
+  const after = await drawn()
+  await page.waitForTimeout(300)
+  expect(await drawn()).toBe(after)
+  const canvas = picture(page, 'SSE').locator('canvas')
+  const { width = 0, height = 0 } = (await canvas.boundingBox()) ?? {}
+  await canvas.hover({ position: { x: width * 0.8, y: height / 2 } })
+  await expect(picture(page, 'SSE').getByText(/^Event \d+ took [\d.]+ ms$/)).toBeVisible()
+})
+
+test('a server that is away is said to be, within seconds, and its figures are marked', async ({ page, site }) => {
+  await page.goto(`${site.url}/comparison`)
+  await press(page, 'Start')
+  await expect(picture(page, 'SSE')).toContainText(/Latency\s*[\d.]+ ms/, { timeout: 30_000 })
+  await site.stop()
+  await expect(page.getByRole('status')).toHaveText('The server does not answer. The figures are out of date.', {
+    timeout: 15_000,
+  })
+  await expect(page.locator('[data-stale]')).toBeVisible()
+  await site.start()
+  await expect(page.getByRole('status')).toHaveText('Running', { timeout: 15_000 })
+  await expect(page.locator('[data-stale]')).toHaveCount(0)
 })

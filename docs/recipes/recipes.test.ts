@@ -29,7 +29,8 @@ function compile(): string {
 }
 
 it('the code of all pages compiles under the strictest flags', { timeout: 120_000 }, () => {
-  for (const page of english) writeRecipe(folder, page)
+  // Nuxt's code relies on its own imports: `npm run test:nuxt` has Nuxt check it.
+  for (const page of english) if (page !== 'nuxt.md') writeRecipe(folder, page)
   expect(compile()).toBe('')
 })
 

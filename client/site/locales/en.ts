@@ -318,7 +318,6 @@ export const en = {
       running: 'Running',
       unreachable: 'The server does not answer. The figures are out of date.',
       stopped: 'Stopped',
-      lost: 'No answer from the server: these figures are old',
       gone: 'The server has ended the run. Press Start for a new one.',
     },
     techniques: {

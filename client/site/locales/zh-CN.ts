@@ -311,7 +311,6 @@ export const zhCN: Messages = {
       running: '正在运行',
       unreachable: '服务器没有响应，数据已经过时。',
       stopped: '已停止',
-      lost: '服务器没有回应，以下数据已过时',
       gone: '服务器已结束本次运行，请重新点击“发起调用”。',
     },
     techniques: {

@@ -245,8 +245,6 @@ test('Snapshot, then stream: the state, its changes, and the state again after t
   const before = await orders.allTextContents()
   await expect.poll(() => orders.allTextContents(), { timeout: 30_000 }).not.toEqual(before)
   await expect(page.locator('p')).toHaveText('open')
-}).toBeLessThan(4)
-  await expect(orders).toHaveCount(4)
 })
 
 test('Other servers: the page shows progress, and is done at close', async ({ page, recipe }) => {

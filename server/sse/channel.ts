@@ -103,20 +103,18 @@ export class Channel {
       if (subscriber.state === 'gone') return
       subscriber.state = 'gone'
       this.#subscribers.delete(subscriber)
-      signal?.removeEventListener('abort', leave)
-      for (const off of callbacks) off()
       if (this.#subscribers.size > 0) return
       this.#unwatch()
       clearTimeout(this.#retry)
       onEmpty()
     }
-    const callbacks = [
+    const forget = [
       emitter.onCompletion(leave),
       emitter.onDrain(() => {
         if (subscriber.state === 'stalled') this.#makeDue(subscriber)
       }),
     ]
-    signal?.addEventListener('abort', leave)
+    if (signal) onAbort(signal, leave, forget)
     this.#makeDue(subscriber)
   }
 
@@ -253,6 +251,15 @@ export class Channel {
 function isBeforeAnEpoch(cursor: string): boolean {
   const position = parsePosition(cursor)
   return position !== null && (position.epoch === null || position.offset === Infinity)
+}
+
+/** A function of its own, so that only a subscriber who may leave keeps what it takes. */
+function onAbort(signal: AbortSignal, leave: () => void, forget: readonly (() => void)[]): void {
+  const left = (): void => {
+    leave()
+    for (const off of forget) off()
+  }
+  signal.addEventListener('abort', left, { once: true })
 }
 
 /** A cursor may be forged: it must not look like anything else. */

@@ -87,8 +87,11 @@ class NodeSink implements Sink {
     const keepsUp = socket ? socket.write(chunkOf(bytes)) : this.#res.write(bytes)
     if (!keepsUp && !this.#isDraining) {
       this.#isDraining = true
-      // Nothing waits for the response, whose `drain` is therefore never emitted.
-      ;(socket ?? this.#res).once('drain', this.#drained)
+      // Nothing waits in the response then, so it never emits `drain`.
+      ;(socket ?? this.#res).once('drain', () => {
+        this.#isDraining = false
+        this.#listener?.drained()
+      })
     }
     return keepsUp
   }
@@ -98,14 +101,13 @@ class NodeSink implements Sink {
     this.#listener = null
     this.#stream?.off('close', this.#gone).off('end', this.#gone)
     res.off('close', this.#gone)
-    ;(this.#socket ?? res).off('drain', this.#drained)
     if (!this.#stream?.writable) {
       if (!res.writableEnded) res.destroy()
       return
     }
     res.end()
     const unread = setTimeout(() => this.destroy(), timeout).unref()
-    res.once('close', () => clearTimeout(unread))
+    res.on('close', () => clearTimeout(unread))
   }
 
   destroy(): void {
@@ -114,15 +116,10 @@ class NodeSink implements Sink {
   }
 
   onClose(callback: () => void): void {
-    this.#res.once('close', callback)
+    this.#res.on('close', callback)
   }
 
   #gone = (cause?: unknown): void => this.#listener?.gone(cause)
-
-  #drained = (): void => {
-    this.#isDraining = false
-    this.#listener?.drained()
-  }
 }
 
 /** What is written to a socket in this turn of the event loop leaves in one system call. */

@@ -1,18 +1,19 @@
 /** The promise of the folder: copied alone into a project with nothing but Node's types, it compiles, and keeps its word under every kind of server. */
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -61,7 +62,7 @@ afterAll(() => {
 })
 
 /** What the TypeScript compiler says about the copy; empty if it is content. */
-function compile(options: Record<string, unknown>): string {
+function compile(options: Record<string, unknown>, include: string[] = ['sse']): string {
   const compilerOptions = {
     target: 'es2022',
     lib: ['es2023', 'es2024.string'],
@@ -82,7 +83,7 @@ function compile(options: Record<string, unknown>): string {
     skipLibCheck: true,
     ...options,
   }
-  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['sse'] }))
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include }))
   try {
     execFileSync(process.execPath, [join(packages, 'typescript/bin/tsc'), '-p', project], { encoding: 'utf8' })
     return ''
@@ -93,6 +94,43 @@ function compile(options: Record<string, unknown>): string {
 
 it('compiles for bundlers too', { timeout: 60_000 }, () => {
   expect(compile({ module: 'esnext', moduleResolution: 'bundler', noEmit: true, declaration: true })).toBe('')
+})
+
+describe.each(['README.md', 'README.zh-CN.md'])('the examples of %s', (readme) => {
+  const names = ['node', 'express', 'hono']
+  const port = 20_000 + Math.floor(Math.random() * 10_000)
+
+  it('compile, and stream', { timeout: 120_000 }, async () => {
+    const text = readFileSync(join(folder, '../..', readme), 'utf8')
+    for (const name of ['stream', ...names]) {
+      const [, code = ''] = new RegExp(`\`\`\`ts\\n(// ${name}\\.ts[^]*?)\`\`\``).exec(text) ?? []
+      expect(code).toContain('import')
+      writeFileSync(join(project, `${name}.ts`), code.replace('3000', `${port + names.indexOf(name)}`))
+    }
+    for (const name of ['express', '@types/express', 'hono', '@hono/node-server']) {
+      const link = join(project, 'node_modules', name)
+      mkdirSync(dirname(link), { recursive: true })
+      rmSync(link, { recursive: true, force: true })
+      symlinkSync(join(packages, name), link, 'junction')
+    }
+    const files = ['stream', ...names].map((name) => `${name}.ts`)
+    expect(compile({ module: 'nodenext', isolatedDeclarations: false, rootDir: '.', outDir: 'examples' }, files)).toBe(
+      '',
+    )
+
+    for (const [n, name] of names.entries()) {
+      const server = spawn(process.execPath, [join(project, `examples/${name}.js`)], { stdio: 'inherit' })
+      onTestFinished(() => void server.kill())
+      const answer = await vi.waitFor(() => ask('http', port + n, { path: '/sse' }), { timeout: 20_000 })
+      await answer.until('id: 1\ndata: {"n":1}\n\n')
+      await answer.until('id: 2\n')
+      const headers = { 'Last-Event-ID': '29' }
+      const resumed = await ask('http', port + n, { path: '/sse', headers })
+      expect(await resumed.end).toBe('complete')
+      expect(resumed.text()).toMatch(/^retry: \d+\n\nevent: tick\nid: 30\ndata: {"n":30}\n\nevent: close\n/)
+      server.kill()
+    }
+  })
 })
 
 interface Stream {

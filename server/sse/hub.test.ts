@@ -848,19 +848,32 @@ describe('an emitter that leaves a channel', () => {
     expect(data(await client.toEnd())).toEqual(['1', 'of d', '2'])
   })
 
-  it('before it was served gets nothing', async () => {
-    const write: Uint8Array[] = []
+  it('while the log is read for it gets nothing', async () => {
     const log = new MemoryEventLog()
     onTestFinished(() => log.close())
     const hub = new Hub(log)
     await publish(hub, '1')
+    const read = log.read.bind(log)
+    let answer: (() => void) | undefined
+    vi.spyOn(log, 'read').mockImplementation(
+      (...args) => new Promise((resolve) => (answer = () => resolve(read(...args)))) as never,
+    )
+    const write: Uint8Array[] = []
     const leave = new AbortController()
     await hub.subscribe('c', () => emitterThat({ write }), { after: null, signal: leave.signal })
+    await vi.waitFor(() => expect(answer).toBeDefined())
     leave.abort()
-    await hub.subscribe('c', () => emitterThat({ write }), { after: null, signal: leave.signal })
-    await turn()
+    answer?.()
     await turn()
     expect(write).toEqual([])
+    expect(hub.size).toBe(0)
+  })
+
+  it('before it has subscribed is not served', async () => {
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const hub = new Hub(log)
+    await hub.subscribe('c', () => emitterThat({}), { after: null, signal: AbortSignal.abort() })
     expect(hub.size).toBe(0)
   })
 })

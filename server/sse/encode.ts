@@ -20,7 +20,7 @@ export interface SseEvent {
 }
 
 /** An event whose data may be any JSON value: text is sent as it is, everything else as JSON. */
-export interface JsonEvent extends Omit<SseEvent, 'data'> {
+interface JsonEvent extends Omit<SseEvent, 'data'> {
   data?: unknown
 }
 

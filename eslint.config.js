@@ -127,6 +127,7 @@ const doors = [
       '@/composables/',
       '../../../shared/',
       '../../../server/demos/',
+      '../../../server/example',
     ],
     because: 'A demo of the client uses site/, composables/ and shared/, and no other demo.',
   },

@@ -22,8 +22,18 @@ export const router: Router = createRouter({
     { path: pages.transports, component: () => import('./demos/transports/TransportsDemo.vue'), meta: switchable },
     { path: pages.wire, component: () => import('./demos/wire/WireDemo.vue') },
     { path: pages.comparison, component: () => import('./demos/comparison/ComparisonDemo.vue') },
+    { path: pages.use, component: () => import('./demos/use/UseDemo.vue') },
     { path: '/:unknown(.*)*', component: () => import('./site/NotFound.vue') },
   ],
+})
+
+// Vue Router saves the scroll position when a page is hidden, which is also when the browser puts it into its back/forward cache. It then
+// takes that for a navigation and drops the page. The position was saved a moment before, when the page was left.
+addEventListener('pagehide', () => {
+  history.replaceState = () => undefined
+})
+addEventListener('pageshow', () => {
+  Reflect.deleteProperty(history, 'replaceState')
 })
 
 router.beforeResolve(({ query }) => loadTransport(transportNamed(query['transport'])))

@@ -46,5 +46,7 @@ export const CHROMIUM_ONLY: Record<string, string> = {
   recipes: 'builds and serves the recipes, which do not depend on the engine',
   shared: 'only CDP freezes and crashes tabs; tabs closes them, faults has them freeze by event',
   timestamps: 'real clicks and keys need Playwright; pages opens the same pages',
+  use: 'downloads and the clipboard need Playwright; pages opens the same pages',
+  weight: 'bytes on the wire need CDP',
   transports: 'real clicks and keys need Playwright; tabs has the same tabs',
 }

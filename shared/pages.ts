@@ -8,6 +8,7 @@ export const pages = {
   transports: '/transports',
   wire: '/wire',
   comparison: '/comparison',
+  use: '/use',
 } as const
 
 export type PageName = keyof typeof pages

@@ -5,6 +5,7 @@ export const navigation = [
   { group: 'start', names: ['timestamps', 'channel', 'reconnect'] },
   { group: 'hood', names: ['wire', 'byHand', 'emitter', 'transports'] },
   { group: 'compared', names: ['comparison'] },
+  { group: 'use', names: ['use'] },
 ] as const satisfies readonly { group: string; names: readonly PageName[] }[]
 
 const order: readonly PageName[] = navigation.flatMap(({ names }): readonly PageName[] => names)

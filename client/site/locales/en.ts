@@ -26,6 +26,7 @@ export const en = {
     start: 'Start',
     hood: 'Under the hood',
     compared: 'Comparison',
+    use: 'Use it in your project',
   },
   theme: {
     label: 'Theme',
@@ -431,6 +432,115 @@ export const en = {
       linesWithComposable: '{where} ({lines} lines, with useEventSource)',
       receiver: 'The receiver',
       sender: 'The sender',
+    },
+  },
+  use: {
+    title: 'Use it',
+    intro: 'Copy the files into your project. They are yours then: no package to install, nothing to configure.',
+    pair: {
+      title: 'Both ends in thirty lines',
+      text: 'This pair works as it is, with the copied files and Express. A reconnect resumes after the last event received.',
+    },
+    filesTitle: 'Files to copy',
+    filesText:
+      'The command copies the files into a project that has a components.json (Node 22 or later). Without one, copy or download them.',
+    files: '{files} files',
+    download: 'Download',
+    show: 'Show',
+    hide: 'Hide',
+    copyFile: 'Copy {file}',
+    downloadFile: 'Download {file}',
+    showFile: 'Show the code of {file}',
+    copyCommand: 'Copy the command for {item}',
+    parts: {
+      composable: {
+        title: 'The composable',
+        text: 'useEventSource, with the browser’s EventSource as its transport. It imports vue (3.3 or later) and nothing else.',
+      },
+      fetch: {
+        title: 'The fetch transport',
+        text: 'For headers, POST, and the reason for an error. Copy it beside the composable; it needs eventsource-parser 4 from npm.',
+      },
+      shared: {
+        title: 'The shared transport',
+        text: 'One connection for all tabs. Copy it beside the composable; it needs nothing else.',
+      },
+      server: {
+        title: 'The server half',
+        text: 'Emitters, and channels that resume without a gap or say that there is one. It needs Node and nothing else: Express, Hono, node:http and HTTP/2 all work.',
+      },
+    },
+    whyTitle: 'Why not EventSource alone?',
+    whyText: 'Try it: each button runs both against this server.',
+    run: 'Run',
+    runOne: 'Run: {title}',
+    running: 'Running …',
+    pitfalls: {
+      repeated: {
+        title: 'Equal events are one',
+        text: 'Three events say “tick”. A ref that holds the newest event changes once, so whoever watches it sees one.',
+        bare: '{value} of 3 events handled',
+        ours: '{value} of 3 events handled',
+      },
+      resume: {
+        title: 'A restart forgets its place',
+        text: 'Stop a stream of timestamps after two seconds, and start it again. A new EventSource knows nothing of the old one.',
+        bare: 'starts over with number {value}',
+        ours: 'resumes with number {value}',
+      },
+      refusal: {
+        title: 'An error says nothing',
+        text: 'Open an address that does not exist. EventSource closes for good and keeps the reason to itself.',
+        bare: 'error event: {value}',
+        ours: '{value}',
+      },
+    },
+    peers: {
+      title: 'Compared with VueUse',
+      caption: 'Measured results of EventSource, VueUse and vue-event-stream',
+      text: 'The same server, the same browser, every library with its default options. bench/vueuse in the repository repeats the measurement.',
+      repeated: {
+        row: 'Three equal events, seen by a watcher',
+        bare: 'one of three',
+        vueuse: 'one of three',
+        ours: 'all three, by on()',
+      },
+      resume: {
+        row: 'Stopped after number 9, then started again',
+        bare: 'starts over with 1',
+        vueuse: 'starts over with 1',
+        ours: 'resumes with 10',
+      },
+      lost: {
+        row: 'Status while the browser reconnects',
+        bare: 'connecting',
+        vueuse: 'CLOSED',
+        ours: 'reconnecting, with the reason',
+      },
+      refused: {
+        row: 'What it knows of a 404',
+        bare: 'closed, no reason',
+        vueuse: 'CLOSED, an empty event',
+        ours: 'failed, http 404',
+      },
+      outage: {
+        row: 'Three answers of 503, then a stream',
+        bare: 'closed for good',
+        vueuse: 'CLOSED for good',
+        ours: 'receiving',
+      },
+      finished: {
+        row: 'Requests for a finished stream, in 5 s',
+        bare: '10',
+        vueuse: '10',
+        ours: '1',
+      },
+      textarea: {
+        row: '5,000 events into a text area',
+        bare: '21 s',
+        vueuse: '17 s',
+        ours: '0.27 s',
+      },
     },
   },
 }

@@ -1,0 +1,29 @@
+import { onScopeDispose, ref, type Ref } from 'vue'
+
+/** Milliseconds for which a person is told what became of it: that it failed, they have to read. */
+const SHOWN = { copied: 2_000, failed: 10_000 }
+
+/** Browsers have a clipboard on https and on localhost only. */
+export const canCopy: boolean = 'clipboard' in navigator
+
+/** Copies text, and says for a while what became of it. */
+export function useCopy(): {
+  outcome: Readonly<Ref<keyof typeof SHOWN | null>>
+  copy: (text: string) => Promise<void>
+} {
+  const outcome = ref<keyof typeof SHOWN | null>(null)
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  async function copy(text: string): Promise<void> {
+    clearTimeout(timer)
+    const next = await navigator.clipboard.writeText(text).then(
+      () => 'copied' as const,
+      () => 'failed' as const,
+    )
+    outcome.value = next
+    timer = setTimeout(() => (outcome.value = null), SHOWN[next])
+  }
+
+  onScopeDispose(() => clearTimeout(timer))
+  return { outcome, copy }
+}

@@ -21,7 +21,7 @@ const client = import.meta.glob<Code>('../../composables/{useEventSource,fetchTr
   query: '?code',
   import: 'default',
 })
-const server = import.meta.glob<Code>(['../../../server/sse/*.ts', '!**/*.test.ts'], {
+const server = import.meta.glob<Code>(['../../../server/sse/*.ts', '!../../../server/sse/*.test.ts'], {
   query: '?code',
   import: 'default',
 })

@@ -33,7 +33,7 @@ export default defineConfig(({ isSsrBuild }) => ({
               codeSplitting: {
                 groups: [
                   { name: 'vue', test: /node_modules.(@vue|vue|vue-router)\b/ },
-                  { name: 'site', test: /client.(site.(?!locales|NotFound)|composables.useEventSource)/ },
+                  { name: 'site', test: /client.(site.(?!locales|NotFound)|composables.useEventSource\.ts$)/ },
                 ],
               },
             },

@@ -46,7 +46,8 @@ test.describe('what goes wrong with a bare EventSource', () => {
 
   test('is shown on the real server', async ({ page, site }) => {
     await page.goto(`${site.url}/use`)
-    const card = (title: string) => page.getByRole('article').filter({ hasText: title })
+    const card = (title: string) =>
+      page.getByRole('article').filter({ has: page.getByRole('heading', { name: title }) })
     const values = async (title: string): Promise<string[]> => {
       await card(title).getByRole('button').click()
       await expect(card(title).locator('dd').last()).not.toHaveText('–', { timeout: 20_000 })

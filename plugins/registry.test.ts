@@ -39,7 +39,7 @@ async function built(): Promise<Ask> {
     root: join(root, 'client'),
     publicDir: false,
     plugins: [registry(root)],
-    build: { outDir: folder, rolldownOptions: { input: join(root, 'client/style.css') } },
+    build: { outDir: folder, rolldownOptions: { input: join(root, 'client/site/style.css') } },
   })
   return (await startApp({ page: builtPage(folder) })).fetch
 }
@@ -133,8 +133,8 @@ describe('registry.json', () => {
   })
 
   it('names the version of a package that is tested here', () => {
-    const { devDependencies } = JSON.parse(source('package.json')) as { devDependencies: Record<string, string> }
-    const [major] = (devDependencies['eventsource-parser'] ?? '').split('.')
+    const { dependencies: installed } = JSON.parse(source('package.json')) as { dependencies: Record<string, string> }
+    const [major] = (installed['eventsource-parser'] ?? '').split('.')
     const dependencies = list.items.flatMap((item) => item.dependencies ?? [])
     expect(dependencies).toEqual([`eventsource-parser@${major ?? ''}`])
   })

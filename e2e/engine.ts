@@ -41,6 +41,7 @@ export const CHROMIUM_ONLY: Record<string, string> = {
   comparison: 'real clicks and keys need Playwright; pages opens the same pages',
   demos: 'real clicks and keys need Playwright; pages opens the same pages',
   examples: 'compiles examples, which do not depend on the engine',
+  frame: 'media, viewports and the cache of the history are set by Playwright; pages opens the same pages',
   offline: 'only CDP switches the network off; outage does without',
   prerender: 'only Chromium prerenders',
   recipes: 'builds and serves the recipes, which do not depend on the engine',

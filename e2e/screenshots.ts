@@ -13,15 +13,15 @@ const LANGUAGES = [
 
 /** What is to be seen on each, after the first button was pressed: in either language the one that starts. */
 const PICTURES: Partial<Record<keyof typeof pages, { height: number; until: (page: Page) => Promise<void> }>> = {
-  timestamps: { height: 740, until: (page) => page.getByRole('row').nth(6).waitFor() },
+  timestamps: { height: 800, until: (page) => page.getByRole('row').nth(6).waitFor() },
   channel: {
-    height: 920,
+    height: 800,
     until: async (page) => {
       await page.getByRole('button', { name: /1[,、] ?2[,、] ?3/ }).click()
       await page.waitForTimeout(4_000)
     },
   },
-  comparison: { height: 1_570, until: (page) => page.waitForTimeout(30_000) },
+  comparison: { height: 940, until: (page) => page.waitForTimeout(30_000) },
 }
 
 await setup()
@@ -33,7 +33,7 @@ const browser = await chromium.launch({
 })
 for (const [name, { height, until }] of Object.entries(PICTURES)) {
   for (const { locale, colorScheme } of LANGUAGES) {
-    const page = await browser.newPage({ locale, colorScheme, viewport: { width: 1200, height } })
+    const page = await browser.newPage({ locale, colorScheme, viewport: { width: 1280, height } })
     await page.goto(site.url + pages[name as keyof typeof pages])
     await page.locator('main button').first().click()
     await until(page)

@@ -25,7 +25,9 @@ test('every file can be copied and downloaded, and is that of the repository', a
     ['hub.ts', 'server/sse'],
   ] as const) {
     await page.getByRole('button', { name: `Copy ${name}`, exact: true }).click()
-    await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe(onDisk(`${folder}/${name}`))
+    await expect
+      .poll(() => page.evaluate(() => navigator.clipboard.readText()), { timeout: 15_000 })
+      .toBe(onDisk(`${folder}/${name}`))
     const downloading = page.waitForEvent('download')
     await page.getByRole('button', { name: `Download ${name}`, exact: true }).click()
     const download = await downloading

@@ -1,0 +1,145 @@
+/** The frame of all pages: what is in view at once, what can be seen in the dark, and what the address says. */
+import type { Page } from '@playwright/test'
+import { pages } from '../shared/pages'
+import { expect, test } from './fixture'
+
+// Playwright switches the back/forward cache off.
+test.use({
+  launchOptions: async ({ launchOptions }, use) =>
+    use({ ...launchOptions, ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
+})
+
+const theme = (page: Page, name: string) => page.getByRole('group', { name: 'Theme' }).getByRole('button', { name })
+const background = (page: Page): Promise<string> => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+
+/** The least height of what a page shows that says something. */
+const ENOUGH = 110
+
+for (const [viewport, width, height] of [
+  ['a phone', 375, 740],
+  ['a small laptop', 1280, 800],
+] as const) {
+  for (const locale of ['en-US', 'zh-CN']) {
+    test(`the output of every demo is above the fold of ${viewport}: ${locale}`, async ({ browser, site }) => {
+      const context = await browser.newContext({ locale, viewport: { width, height } })
+      const page = await context.newPage()
+      for (const path of Object.values(pages).filter((one) => one !== pages.use)) {
+        await page.goto(site.url + path)
+        const output = page
+          .locator('main')
+          .locator('textarea[readonly], figure:has(figcaption[aria-live]), .frame')
+          .first()
+        const box = await output.boundingBox()
+        expect((box?.y ?? Infinity) + ENOUGH, path).toBeLessThanOrEqual(height)
+      }
+      await context.close()
+    })
+  }
+}
+
+/** The contrast of two colours as the guidelines for accessibility define it, from 1 to 21. */
+function contrast(...colors: [string, string]): number {
+  const [dark = 0, light = 0] = colors
+    .map((color) => {
+      const [r = 0, g = 0, b = 0] = (color.match(/[\d.]+/g) ?? [])
+        .map((value) => Number(value) / 255)
+        .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b
+    })
+    .sort((a, b) => a - b)
+  return (light + 0.05) / (dark + 0.05)
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`the border of every control and of every output can be seen: ${colorScheme}`, async ({ page, site }) => {
+    await page.emulateMedia({ colorScheme })
+    for (const path of Object.values(pages)) {
+      await page.goto(site.url + path)
+      await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
+      const borders = await page
+        .locator('main :is(button, textarea, input:not([type]), .frame)')
+        .locator('visible=true')
+        .evaluateAll((elements) => elements.map((element) => getComputedStyle(element).borderTopColor))
+      expect(borders.length).toBeGreaterThan(2)
+      for (const border of borders) expect(contrast(border, await background(page)), path).toBeGreaterThanOrEqual(3)
+    }
+  })
+}
+
+test('the theme is that of the system, until one is chosen, here and at later visits', async ({ page, site }) => {
+  await page.emulateMedia({ colorScheme: 'light' })
+  await page.goto(site.url)
+  const light = await background(page)
+  await expect(theme(page, 'Same as system')).toHaveAttribute('aria-pressed', 'true')
+  await theme(page, 'Dark').click()
+  const dark = await background(page)
+  expect(dark).not.toBe(light)
+  await expect(page).toHaveURL(/[?&]theme=dark/)
+
+  await page.getByRole('link', { name: 'Channel', exact: true }).click()
+  await expect(page).toHaveURL(/\/channel\?.*theme=dark/)
+  await page.goto(`${site.url}/wire`)
+  expect(await background(page)).toBe(dark)
+  await theme(page, 'Same as system').click()
+  await expect(page).not.toHaveURL(/theme=/)
+  expect(await background(page)).toBe(light)
+  await page.reload()
+  expect(await background(page)).toBe(light)
+})
+
+test('an address with a theme and a language shows the page so, and changes nothing for good', async ({
+  page,
+  site,
+}) => {
+  await page.goto(`${site.url}/?theme=dark&lang=zh-CN`)
+  await expect(page.getByRole('button', { name: '发起调用' })).toBeVisible()
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark')
+  await page.getByRole('link', { name: '频道', exact: true }).click()
+  await expect(page).toHaveURL(/theme=dark/)
+  await expect(page).toHaveURL(/lang=zh-CN/)
+  await page.goto(site.url)
+  await expect(page.getByRole('button', { name: 'Start', exact: true })).toBeVisible()
+  await expect(page.locator('html')).not.toHaveAttribute('data-theme')
+})
+
+test('the theme is there before anything is painted', async ({ page, site }) => {
+  await page.addInitScript(() => localStorage.setItem('theme', 'dark'))
+  await page.route('**/assets/*.js', () => undefined)
+  await page.goto(site.url, { waitUntil: 'commit' })
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark')
+})
+
+test('every page comes back from the history as it was', async ({ page, site }) => {
+  site.route('/elsewhere', (_req, res) => res.setHeader('Content-Type', 'text/html').end('<title>elsewhere</title>'))
+  for (const path of Object.values(pages)) {
+    await page.goto(site.url + path)
+    await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
+    await page.evaluate(() => {
+      document.body.dataset['mark'] = 'alive'
+    })
+    await page.goto(`${site.url}/elsewhere`)
+    // `goBack` waits for a load event, which a page from the cache does not have.
+    await page.evaluate(() => setTimeout(() => history.back()))
+    await expect(page.locator('body')).toHaveAttribute('data-mark', 'alive')
+  }
+})
+
+test.describe('a run', () => {
+  test.use({ interval: 100 })
+
+  test('says how far it is, and marks where it resumed and where the next begins', async ({ page, site }) => {
+    await page.goto(site.url)
+    const output = page.getByRole('textbox', { name: 'Output' })
+    await expect(output).toHaveAttribute('placeholder', /Press “Start”/)
+    await page.getByRole('button', { name: 'Start', exact: true }).click()
+    await expect(page.getByText(/^[5-9] of 30/)).toBeVisible()
+    await page.getByRole('button', { name: 'Stop', exact: true }).click()
+    await expect(page.locator('[data-tone="stopped"]')).toBeVisible()
+    await page.getByRole('button', { name: 'Start', exact: true }).click()
+    await expect(page.getByText('30 of 30')).toBeVisible()
+    await expect(page.locator('[data-tone="done"]')).toBeVisible()
+    await expect(output).toHaveValue(/\n— resumed after …:\d+ —\n/)
+    await page.getByRole('button', { name: 'Start', exact: true }).click()
+    await expect(output).toHaveValue(/\n— new run —\n/)
+  })
+})

@@ -64,7 +64,7 @@ class Play {
   }
 
   #newHub(): Hub {
-    const log = faulty(this.#store.open(), this.#history)
+    const log = faulty(this.#store.open(), this.#history, this.#log)
     return new Hub(log, { batchBytes: 100, deadline: DEADLINE, retryDelay: 1, onFailure: () => undefined })
   }
 

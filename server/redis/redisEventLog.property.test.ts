@@ -1,0 +1,96 @@
+import { createClient } from '@redis/client'
+import { afterAll, beforeAll, vi } from 'vitest'
+import type { EventLog } from '../sse/eventLog'
+import { describeHub, type Store } from '../testingHub'
+import { startRedis, type RedisProcess } from '../testingRedis'
+import { RedisEventLog } from './redisEventLog'
+
+let redis: RedisProcess
+let client: ReturnType<typeof createClient>
+
+beforeAll(async () => {
+  redis = await startRedis()
+  client = createClient({ url: redis.url })
+  await client.connect()
+})
+afterAll(async () => {
+  client.destroy()
+  await redis.stop()
+})
+
+/** Copies everything aside, all at once. */
+const COPY = `
+local copy = {}
+for _, key in ipairs(redis.call('KEYS', 'sse:*')) do
+  copy[#copy + 1] = key
+  copy[#copy + 1] = redis.call('DUMP', key)
+end
+redis.call('RPUSH', 'copies', cmsgpack.pack(copy))`
+
+/** Restores the copy from so many appends ago. */
+const SET_BACK = `
+local count = math.min(redis.call('LLEN', 'copies') - 1, tonumber(ARGV[1]))
+if count < 1 then return end
+redis.call('LTRIM', 'copies', 0, -1 - count)
+for _, key in ipairs(redis.call('KEYS', 'sse:*')) do redis.call('DEL', key) end
+local copy = cmsgpack.unpack(redis.call('LINDEX', 'copies', -1))
+for n = 1, #copy, 2 do redis.call('RESTORE', copy[n], 0, copy[n + 1]) end`
+
+/** Several processes with one Redis, all in this one. */
+async function redisStore(): Promise<Store> {
+  await client.flushDb()
+  const logs: RedisEventLog[] = []
+
+  function open(): EventLog {
+    const log = new RedisEventLog({
+      url: redis.url,
+      maxEvents: 6,
+      maxBytes: 12_000,
+      lookInterval: 50,
+      onConnection: () => undefined,
+    })
+    logs.push(log)
+    const ready = (): Promise<unknown> => vi.waitUntil(() => log.isReady, { interval: 1, timeout: 20_000 })
+    return {
+      retention: log.retention,
+      append: async (...args) => {
+        await ready()
+        const position = await log.append(...args)
+        await client.eval(COPY)
+        return position
+      },
+      end: async (...args) => {
+        await ready()
+        const position = await log.end(...args)
+        await client.eval(COPY)
+        return position
+      },
+      read: async (...args) => {
+        await ready()
+        return log.read(...args)
+      },
+      watch: (...args) => log.watch(...args),
+      close: () => log.close(),
+    }
+  }
+
+  /** Interrupts every connection but the own one, as a restart of Redis does. */
+  const disconnect = (): Promise<unknown> => client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub'])
+
+  return {
+    open,
+    wipe: async () => {
+      await client.flushDb()
+      await disconnect()
+    },
+    setBack: async (events) => {
+      await client.eval(SET_BACK, { arguments: [String(events)] })
+      await disconnect()
+    },
+    close: () => {
+      for (const log of logs) log.close()
+    },
+  }
+}
+
+describeHub('Redis', redisStore)

@@ -59,6 +59,8 @@ export interface Settings {
   streams: { total: number; perAddress: number }
   emitter: { heartbeat: number; maxUnsentBytes: number; drainTimeout: number }
   log: { maxEvents: number; maxBytes: number; maxAge: number; maxChannels: number; maxTotalBytes: number }
+  /** Where the channels are that several servers share; null where they are in the memory of this one. */
+  redisUrl: string | null
 }
 
 /** A setting that cannot be used. The message names it, its limits and what to do, in one line. */
@@ -113,6 +115,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
       maxChannels: integer(env, 'MAX_CHANNELS'),
       maxTotalBytes: integer(env, 'MAX_LOG_BYTES'),
     },
+    redisUrl: redisUrl('REDIS_URL', env['REDIS_URL'] ?? ''),
   }
 }
 
@@ -166,6 +169,17 @@ function databaseUrl(url: string): string {
       `DATABASE_URL must be file: and a path, as in file:data/demo.db, the address of a libSQL server, as in libsql://db.example, or :memory:.`,
     )
   return url
+}
+
+/** The message does not repeat it: it may contain a password. */
+function redisUrl(name: string, text: string): string | null {
+  if (text === '') return null
+  const { protocol, hostname } = URL.canParse(text) ? new URL(text) : { protocol: '', hostname: '' }
+  if (!['redis:', 'rediss:'].includes(protocol) || hostname === '')
+    throw new SettingsError(
+      `${name} must be the address of a Redis, such as "redis://localhost:6379" or, with TLS, "rediss://user:password@redis.example:6379".`,
+    )
+  return text
 }
 
 /** Host names as a `Host` header has them: lower case, and international ones as `xn--…`. */

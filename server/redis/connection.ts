@@ -72,7 +72,9 @@ export class Connection {
     } catch (error) {
       if (isReply(error, 'OOM'))
         throw new EventLogError('bytes', 'There is no room for more events: try again later.', 30, { cause: error })
-      throw new EventLogError('unavailable', 'The event log cannot be reached: try again.', RETRY_AFTER, { cause: error })
+      throw new EventLogError('unavailable', 'The event log cannot be reached: try again.', RETRY_AFTER, {
+        cause: error,
+      })
     }
   }
 

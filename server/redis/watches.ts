@@ -137,7 +137,10 @@ export class Watches {
     const known = watched.newest
     watched.newest = newest
     const isKnown = known?.epoch === newest?.epoch && known?.top === newest?.top && known?.isOver === newest?.isOver
-    if (!isKnown) return this.#tellToLook(watched)
+    if (!isKnown) {
+      this.#tellToLook(watched)
+      return
+    }
     // By now everyone who keeps up is at its end.
     if (watched.isQuiet) watched.tail.clear()
     watched.isQuiet = true

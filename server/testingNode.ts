@@ -1,0 +1,19 @@
+/** One of several servers with a Redis in common, as a process of its own, for tests: the API without the page, which takes seconds to compile. */
+
+import type { AddressInfo } from 'node:net'
+import { createApp } from './app'
+import { createHttpServer } from './httpServer'
+import { RedisEventLog } from './redis/redisEventLog'
+import { readSettings } from './settings'
+import { Hub } from './sse/hub'
+import { Streams } from './sse/streams'
+
+const { redisUrl, log: limits, streams: streamLimits, emitter, ...settings } = readSettings(process.env)
+if (redisUrl === null) throw new Error('A node needs REDIS_URL.')
+
+const log = new RedisEventLog({ ...limits, url: redisUrl, answerTimeout: 1_000, lookInterval: 1_000 })
+const app = createApp({ ...settings, streams: new Streams(streamLimits, emitter), hub: new Hub(log) })
+const { server } = createHttpServer()
+server.on('request', app.request).listen(settings.port, '127.0.0.1', () => {
+  console.log(`Server-Sent Events: http://localhost:${(server.address() as AddressInfo).port}`)
+})

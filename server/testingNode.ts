@@ -8,12 +8,12 @@ import { readSettings } from './settings'
 import { Hub } from './sse/hub'
 import { Streams } from './sse/streams'
 
-const { redisUrl, log: limits, streams: streamLimits, emitter, ...settings } = readSettings(process.env)
+const { port, redisUrl, log: limits, streams: streamLimits, emitter, pushesPerMinute } = readSettings(process.env)
 if (redisUrl === null) throw new Error('A node needs REDIS_URL.')
 
 const log = new RedisEventLog({ ...limits, url: redisUrl, answerTimeout: 1_000, lookInterval: 1_000 })
-const app = createApp({ ...settings, streams: new Streams(streamLimits, emitter), hub: new Hub(log) })
+const app = createApp({ pushesPerMinute, streams: new Streams(streamLimits, emitter), hub: new Hub(log) })
 const { server } = createHttpServer()
-server.on('request', app.request).listen(settings.port, '127.0.0.1', () => {
+server.on('request', app.request).listen(port, '127.0.0.1', () => {
   console.log(`Server-Sent Events: http://localhost:${(server.address() as AddressInfo).port}`)
 })

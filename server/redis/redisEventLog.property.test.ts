@@ -40,6 +40,16 @@ for n = 1, #copy, 2 do redis.call('RESTORE', copy[n], 0, copy[n + 1]) end`
 async function redisStore(): Promise<Store> {
   await client.flushDb()
   const logs: RedisEventLog[] = []
+  /** Calls that change something: the connection is not cut before they are answered, for else nobody knew what they did. */
+  const changes = new Set<Promise<unknown>>()
+  let interruption: Promise<unknown> = Promise.resolve()
+
+  async function change<T>(call: () => Promise<T>): Promise<T> {
+    await interruption
+    const result = call().finally(() => client.eval(COPY))
+    changes.add(result)
+    return result.finally(() => changes.delete(result))
+  }
 
   function open(): EventLog {
     const log = new RedisEventLog({
@@ -55,15 +65,11 @@ async function redisStore(): Promise<Store> {
       retention: log.retention,
       append: async (...args) => {
         await ready()
-        const position = await log.append(...args)
-        await client.eval(COPY)
-        return position
+        return change(() => log.append(...args))
       },
       end: async (...args) => {
         await ready()
-        const position = await log.end(...args)
-        await client.eval(COPY)
-        return position
+        return change(() => log.end(...args))
       },
       read: async (...args) => {
         await ready()
@@ -74,19 +80,21 @@ async function redisStore(): Promise<Store> {
     }
   }
 
-  /** Interrupts every connection but the own one, as a restart of Redis does. */
-  const disconnect = (): Promise<unknown> => client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub'])
+  /** Changes what Redis has, and interrupts the connections, as a restart does. */
+  async function replace(action: () => Promise<unknown>): Promise<void> {
+    const settled = (async () => {
+      while (changes.size > 0) await Promise.allSettled(changes)
+      await action()
+      await client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub'])
+    })()
+    interruption = settled
+    await settled
+  }
 
   return {
     open,
-    wipe: async () => {
-      await client.flushDb()
-      await disconnect()
-    },
-    setBack: async (events) => {
-      await client.eval(SET_BACK, { arguments: [String(events)] })
-      await disconnect()
-    },
+    wipe: () => replace(() => client.flushDb()),
+    setBack: (events) => replace(() => client.eval(SET_BACK, { arguments: [String(events)] })),
     close: () => {
       for (const log of logs) log.close()
     },

@@ -95,6 +95,16 @@ describe('several processes', () => {
     expect((await logs[0]?.read('c', null, all))?.events).toHaveLength(1)
   })
 
+  it('hear of an end that another one gives to a channel without events', async () => {
+    const prefix = `${prefixes++}:`
+    const [log, other] = await Promise.all([1, 2].map(() => opened({ prefix })))
+    expect(await other?.end('c', close)).toBeNull()
+    log?.watch('c', watcher())
+    await eventually(async () => expect(await other?.end('c', close)).not.toBeNull())
+    expect(await log?.read('c', '0', all)).toMatchObject({ events: { length: 1 }, finished: true })
+    expect(await other?.end('c', close), 'once').toBeNull()
+  })
+
   it('each have one connection, and read what was announced from their own memory', async () => {
     const redis = await ownRedis()
     const client = await admin(redis)
@@ -175,7 +185,7 @@ describe('an announcement that was lost', () => {
     seen.onAppend.mockClear()
     await client.eval(silent, {
       keys: [`${prefix}{c}`],
-      arguments: [head, tail, '', 'unused', '0', '1', '1000', '4000000', '60000'],
+      arguments: [head, tail, '', 'unused', '0', '', '0', '1000', '4000000', '60000'],
     })
     await eventually(() => expect(seen.onAppend).toHaveBeenCalled())
     expect(dataIn(await log.read('c', first, all))).toEqual(['b', 'c'])

@@ -99,12 +99,12 @@ export class RedisEventLog implements EventLog {
   }
 
   async append(channel: string, event: ChannelEvent, { key = '' }: AppendOptions = {}): Promise<Position> {
-    const position = await this.#append(channel, event, { key, isLast: false, begin: true })
+    const position = await this.#append(channel, event, { key })
     return position ?? '0'
   }
 
-  async end(channel: string, last: ChannelEvent, { begin = false }: EndOptions = {}): Promise<Position | null> {
-    return this.#append(channel, last, { key: '', isLast: true, begin })
+  async end(channel: string, last: ChannelEvent, { waiting = [] }: EndOptions = {}): Promise<Position | null> {
+    return this.#append(channel, last, { isLast: true, waiting: waiting.map((position) => ` ${position} `).join('') })
   }
 
   async read(channel: string, after: string | null, { maxBytes }: ReadLimits): Promise<Batch> {
@@ -134,7 +134,7 @@ export class RedisEventLog implements EventLog {
   async #append(
     channel: string,
     event: ChannelEvent,
-    { key, isLast, begin }: { key: string; isLast: boolean; begin: boolean },
+    { key = '', isLast = false, waiting = '' }: { key?: string; isLast?: boolean; waiting?: string },
   ): Promise<Position | null> {
     const encoded = encode({ ...event, id: MARK })
     const size = encoded.length + key.length
@@ -145,8 +145,9 @@ export class RedisEventLog implements EventLog {
       )
     const cut = encoded.indexOf(MARK)
     const [head, tail] = [encoded.subarray(0, cut), encoded.subarray(cut + MARK.length)]
-    const flags = [isLast, begin].map((flag) => (flag ? '1' : '0'))
     const newEpoch = randomBytes(9).toString('base64url')
+    const isSubscribed = this.#watches.tail(channel) !== undefined
+    const flags = [isLast ? '1' : '0', waiting, isSubscribed ? '1' : '0']
     const args = [head, tail, key, newEpoch, ...flags, ...this.#limits]
     const reply = await this.#connection.run(scripts.append, this.#key(channel), args)
     return reply === null ? null : (reply as Buffer[]).join(':')

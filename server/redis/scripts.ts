@@ -70,14 +70,15 @@ end
 `
 
 /**
- * ARGV: the frame up to its id and after it, the key or '', the id of an epoch if one begins, 1 if the event is the last,
- * 1 if an epoch may begin; events, bytes and milliseconds that an epoch keeps.
+ * ARGV: the frame up to its id and after it, the key or '', the id of an epoch if one begins, 1 if the event is the last, the
+ * positions where subscribers wait, each with a space around it, 1 if the process that asks is subscribed; events, bytes and
+ * milliseconds that an epoch keeps.
  *
  * Returns the epoch and the offset, or nil if nothing was appended.
  */
 export const append: string = `${changing}
-local head, tail, key, newEpoch, isLast, mayBegin = unpack(ARGV, 1, 6)
-local maxEvents, maxBytes, maxAge = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local head, tail, key, newEpoch, isLast, waiting = unpack(ARGV, 1, 6)
+local subscribed, maxEvents, maxBytes, maxAge = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 
 -- A server that keeps no AOF, or that was a replica, may lack what it acknowledged: its positions are not used again.
 local info = redis.call('INFO', 'server', 'persistence', 'replication')
@@ -101,7 +102,11 @@ end
 
 local epoch = get('newest')
 if not epoch or get('over ' .. epoch) then
-  if mayBegin == '0' then return nil end
+  -- An end begins an epoch for whoever waits for its first event, also at another process.
+  local isAwaited
+  if epoch then isAwaited = string.find(waiting, ' ' .. epoch .. '+ ', 1, true)
+  else isAwaited = waiting ~= '' or redis.call('PUBSUB', 'SHARDNUMSUB', meta)[2] > subscribed end
+  if isLast == '1' and not isAwaited then return nil end
   if epoch then set('next ' .. epoch, newEpoch) else set('oldest', newEpoch) end
   epoch = newEpoch
   set('newest', epoch, 'top ' .. epoch, 0, 'bytes ' .. epoch, ${EPOCH_COST}, 'generation', generation)

@@ -43,7 +43,14 @@ export default defineConfig(({ isSsrBuild }) => ({
   test: {
     root: path('./'),
     projects: [
-      { extends: true, test: { name: 'server', include: ['{docs,plugins,server,shared}/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'server',
+          include: ['{docs,plugins,server,shared}/**/*.test.ts'],
+          globalSetup: path('./server/testingSetup.ts'),
+        },
+      },
       { extends: true, test: { name: 'client', include: ['client/**/*.test.ts'], environment: 'happy-dom' } },
       {
         extends: true,

@@ -37,6 +37,8 @@ export interface AppOptions extends Partial<AppSettings> {
   hub: Hub
   /** For `/healthz` and `/metrics`. */
   log?: MetricSources['log']
+  /** Whether the log can be reached, for `/readyz`. @default always */
+  isLogReady?: () => boolean
   /** For `/metrics`. */
   connections?: MetricSources['connections']
   /** Milliseconds for which a channel is kept. @default that of the settings */
@@ -96,6 +98,8 @@ export function createApp(options: AppOptions): App {
   })
   app.get('/readyz', (_req, res) => {
     if (streams.refusal) throw streams.refusal
+    if (options.isLogReady?.() === false)
+      throw new HttpError(503, 'unavailable', 'Redis cannot be reached: try again.', { 'Retry-After': '5' })
     res.json({ status: 'ready' })
   })
 

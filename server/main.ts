@@ -5,7 +5,8 @@ import { createApp } from './app'
 import { createHttpServer } from './httpServer'
 import { maxConnections } from './openFiles'
 import { builtPage, compiledPage, livePage, type Page } from './page'
-import { readSettings, SettingsError } from './settings'
+import type { RedisEventLog } from './redis/redisEventLog'
+import { readSettings, SettingsError, type Settings } from './settings'
 import { shutDown } from './shutdown'
 import { Hub } from './sse/hub'
 import { MemoryEventLog } from './sse/memoryEventLog'
@@ -23,6 +24,7 @@ async function main(): Promise<void> {
     log: logLimits,
     database,
     openAi,
+    redisUrl,
     ...settings
   } = readSettings(process.env)
   const connections = maxConnections()
@@ -32,13 +34,14 @@ async function main(): Promise<void> {
   // What is left is for requests, which would otherwise not even be refused.
   const total = Math.min(limits.total, Math.floor(0.9 * connections))
   const streams = new Streams({ ...limits, total }, emitter)
-  const log = new MemoryEventLog(logLimits)
+  const eventLog = redisUrl === null ? new MemoryEventLog(logLimits) : await sharedLog(redisUrl, logLimits)
   const app = createApp({
     ...settings,
     streams,
     page,
-    hub: new Hub(log),
-    log,
+    hub: new Hub(eventLog),
+    // What is kept elsewhere is not of this process to count.
+    ...(eventLog instanceof MemoryEventLog ? { log: eventLog } : { isLogReady: () => eventLog.isReady }),
     connections: httpServer.connections,
     database: new Database(database),
     answer: { openAi },
@@ -54,7 +57,7 @@ async function main(): Promise<void> {
   const stop = (): void => {
     // A second signal ends the process at once, as signals do when nobody listens.
     process.off('SIGTERM', stop).off('SIGINT', stop)
-    shutDown(httpServer, streams, log, page, settings.shutdownWindow).then(() => process.exit(0), fail)
+    shutDown(httpServer, streams, eventLog, page, settings.shutdownWindow).then(() => process.exit(0), fail)
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
 
@@ -63,6 +66,12 @@ async function main(): Promise<void> {
   const everywhere = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host)
   const name = everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host
   console.log(`Server-Sent Events: http://${name}:${address.port}`)
+}
+
+/** Channels that several servers have in common. The client of Redis is loaded only here. */
+async function sharedLog(url: string, limits: Settings['log']): Promise<RedisEventLog> {
+  const { RedisEventLog } = await import('./redis/redisEventLog')
+  return new RedisEventLog({ ...limits, url })
 }
 
 /** `npm start` compiles the page, `npm run dev` keeps it live, `npm run serve` takes what `npm run build` has made. */

@@ -9,11 +9,11 @@ import { byHandPaths } from '../shared/demos/byHand'
 import { channelPaths, greeting } from '../shared/demos/channel'
 import { Client, request } from './testing'
 import { errorOf, replyOf, startApp, type Headers, type Reply, type TestApp, type TestAppOptions } from './testingApp'
-import { provideProgram } from './testingPackage'
+import { neededProgram } from './testingPackage'
 
 vi.setConfig({ testTimeout: 60_000 })
 
-const nginx = provideProgram('nginx', 'the tests behind a real nginx (server/nginx.test.ts)')
+const nginx = neededProgram('nginx', 'the tests behind a real nginx (server/nginx.test.ts)')
 
 const token = 'a-token-of-23-characters'
 const CHANGING = [channelPaths.push, channelPaths.over, channelPaths.cut, byHandPaths.push, byHandPaths.over] as const

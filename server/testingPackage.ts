@@ -24,12 +24,12 @@ export function installPackages(...names: string[]): void {
 }
 
 /**
- * The path of a program that a test needs, installed if it is missing. Null where that is not possible, which is said in one line.
+ * The path of a program that a test needs, which `testingSetup.ts` has tried to install. Null where there is none, which is said in
+ * one line.
  *
- * @throws if it is missing and nothing may be skipped: CI is set.
+ * @throws if there is none and nothing may be skipped: CI is set.
  */
-export function provideProgram(name: string, tests: string): string | null {
-  if (findProgram(name) === null) installPackages(name)
+export function neededProgram(name: string, tests: string): string | null {
   const path = findProgram(name)
   if (path !== null) return path
   const reason = `there is no ${name}: install it.`

@@ -1,12 +1,13 @@
 /** A real redis-server for tests, in a folder of its own. What a test starts here ends with it. */
 
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { neededProgram } from './testingPackage'
 
 export interface RedisProcess {
   url: string
@@ -20,8 +21,10 @@ export interface RedisProcess {
   stop: () => Promise<void>
 }
 
-/** Whether there is a redis-server on this machine. */
-export const hasRedis: boolean = spawnSync('redis-server', ['--version']).status === 0
+const program = neededProgram('redis-server', 'the tests with a real Redis (server/redis)')
+
+/** Where there is no redis-server, its tests are skipped. */
+export const hasRedis: boolean = program !== null
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -54,7 +57,7 @@ export async function startRedis(settings: readonly string[] = []): Promise<Redi
 
   async function start(): Promise<void> {
     const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--daemonize', 'no']
-    child = spawn('redis-server', [...args, ...settings], { stdio: 'ignore' })
+    child = spawn(program ?? 'redis-server', [...args, ...settings], { stdio: 'ignore' })
     while (!(await accepts(port))) {
       if (child.exitCode !== null) throw new Error(`redis-server ended with ${child.exitCode}.`)
       await sleep(20)

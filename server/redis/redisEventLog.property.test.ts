@@ -8,27 +8,38 @@ import { RedisEventLog } from './redisEventLog'
 let redis: RedisProcess
 let client: ReturnType<typeof createClient>
 
-/** Copies everything aside, all at once. */
+/** Copies everything of a prefix aside, all at once. */
 const COPY = `
 local copy = {}
-for _, key in ipairs(redis.call('KEYS', 'sse:*')) do
+for _, key in ipairs(redis.call('KEYS', KEYS[1] .. '*')) do
   copy[#copy + 1] = key
   copy[#copy + 1] = redis.call('DUMP', key)
 end
-redis.call('RPUSH', 'copies', cmsgpack.pack(copy))`
+redis.call('RPUSH', 'copies ' .. KEYS[1], cmsgpack.pack(copy))`
 
 /** Restores the copy from so many appends ago. */
 const SET_BACK = `
-local count = math.min(redis.call('LLEN', 'copies') - 1, tonumber(ARGV[1]))
+local copies = 'copies ' .. KEYS[1]
+local count = math.min(redis.call('LLEN', copies) - 1, tonumber(ARGV[1]))
 if count < 1 then return end
-redis.call('LTRIM', 'copies', 0, -1 - count)
-for _, key in ipairs(redis.call('KEYS', 'sse:*')) do redis.call('DEL', key) end
-local copy = cmsgpack.unpack(redis.call('LINDEX', 'copies', -1))
+redis.call('LTRIM', copies, 0, -1 - count)
+for _, key in ipairs(redis.call('KEYS', KEYS[1] .. '*')) do redis.call('DEL', key) end
+local copy = cmsgpack.unpack(redis.call('LINDEX', copies, -1))
 for n = 1, #copy, 2 do redis.call('RESTORE', copy[n], 0, copy[n + 1]) end`
 
+const WIPE = `
+for _, pattern in ipairs({ KEYS[1] .. '*', 'copies ' .. KEYS[1] }) do
+  for _, key in ipairs(redis.call('KEYS', pattern)) do redis.call('DEL', key) end
+end`
+
+let runs = 0
+
 /** Several processes with one Redis, all in this one. */
-async function redisStore(): Promise<Store> {
-  await client.flushDb()
+function redisStore(): Store {
+  // Of its own, because what was sent in one run may arrive in the next.
+  const prefix = `run ${runs++}:`
+  const evaluate = (script: string, ...args: string[]): Promise<unknown> =>
+    client.eval(script, { keys: [prefix], arguments: args })
   const logs: RedisEventLog[] = []
   /** Calls that change something: the connection is not cut before they are answered, for else nobody knew what they did. */
   const changes = new Set<Promise<unknown>>()
@@ -40,7 +51,7 @@ async function redisStore(): Promise<Store> {
       awaited = interruption
       await awaited
     } while (awaited !== interruption)
-    const result = call().finally(() => client.eval(COPY))
+    const result = call().finally(() => evaluate(COPY))
     changes.add(result)
     return result.finally(() => changes.delete(result))
   }
@@ -48,6 +59,7 @@ async function redisStore(): Promise<Store> {
   function open(): EventLog {
     const log = new RedisEventLog({
       url: redis.url,
+      prefix,
       maxEvents: 6,
       maxBytes: 12_000,
       lookInterval: 50,
@@ -87,8 +99,9 @@ async function redisStore(): Promise<Store> {
 
   return {
     open,
-    wipe: () => replace(() => client.flushDb()),
-    setBack: (events) => replace(() => client.eval(SET_BACK, { arguments: [String(events)] })),
+    isElsewhere: true,
+    wipe: () => replace(() => evaluate(WIPE)),
+    setBack: (events) => replace(() => evaluate(SET_BACK, String(events))),
     close: () => {
       for (const log of logs) log.close()
     },

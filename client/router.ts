@@ -23,6 +23,9 @@ export const router: Router = createRouter({
     { path: pages.wire, component: () => import('./demos/wire/WireDemo.vue') },
     { path: pages.comparison, component: () => import('./demos/comparison/ComparisonDemo.vue') },
     { path: pages.use, component: () => import('./demos/use/UseDemo.vue') },
+    { path: pages.live, component: () => import('./demos/live/LiveDemo.vue') },
+    { path: pages.inbox, component: () => import('./demos/inbox/InboxDemo.vue') },
+    { path: pages.todos, component: () => import('./demos/todos/TodosDemo.vue') },
     { path: '/:unknown(.*)*', component: () => import('./site/NotFound.vue') },
   ],
 })

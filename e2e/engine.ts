@@ -37,11 +37,14 @@ export interface Tab {
  */
 export const CHROMIUM_ONLY: Record<string, string> = {
   accessibility: 'axe needs Playwright',
+  answer: 'real clicks and keys need Playwright; pages opens the same pages',
   code: 'the clipboard needs Playwright; pages opens the same pages',
   comparison: 'real clicks and keys need Playwright; pages opens the same pages',
   demos: 'real clicks and keys need Playwright; pages opens the same pages',
   examples: 'compiles examples, which do not depend on the engine',
   frame: 'media, viewports and the cache of the history are set by Playwright; pages opens the same pages',
+  inbox: 'real clicks and keys need Playwright; pages opens the same pages',
+  live: 'real clicks and keys need Playwright; pages opens the same pages',
   offline: 'only CDP switches the network off; outage does without',
   prerender: 'only Chromium prerenders',
   recipes: 'builds and serves the recipes, which do not depend on the engine',
@@ -49,5 +52,6 @@ export const CHROMIUM_ONLY: Record<string, string> = {
   timestamps: 'real clicks and keys need Playwright; pages opens the same pages',
   use: 'downloads and the clipboard need Playwright; pages opens the same pages',
   weight: 'bytes on the wire need CDP',
+  todos: 'real clicks and keys need Playwright; pages opens the same pages',
   transports: 'real clicks and keys need Playwright; tabs has the same tabs',
 }

@@ -9,6 +9,9 @@ export const pages = {
   wire: '/wire',
   comparison: '/comparison',
   use: '/use',
+  live: '/live',
+  inbox: '/inbox',
+  todos: '/todos',
 } as const
 
 export type PageName = keyof typeof pages

@@ -3,6 +3,7 @@ import { pages, type PageName } from '../../shared/pages'
 /** The groups of pages, in the order in which one reads them. Their names are the texts `navigation.<group>`. */
 export const navigation = [
   { group: 'start', names: ['timestamps', 'channel', 'reconnect'] },
+  { group: 'uses', names: ['live', 'inbox', 'todos'] },
   { group: 'hood', names: ['wire', 'byHand', 'emitter', 'transports'] },
   { group: 'compared', names: ['comparison'] },
   { group: 'use', names: ['use'] },

@@ -4,7 +4,7 @@ import { useServerError } from './useServerError'
 const STORED = 'push-token'
 
 /** What came of a change. */
-interface Outcome {
+export interface Outcome {
   /** Why it was not made, in words for the person; empty if it was. */
   error: string
   /** The status of the answer; 0 if there was none. */
@@ -17,19 +17,19 @@ interface Outcome {
  * What asks the server to change something: push, over, cut and the like. Where the server wants a token, it asks the person once, and keeps
  * it for the tab.
  */
-export function useServerAction(): (path: string, params: Record<string, string>) => Promise<Outcome> {
+export function useServerAction(): (path: string, params: Record<string, string>, method?: string) => Promise<Outcome> {
   const { t } = useI18n()
   const messageOf = useServerError()
 
-  async function change(path: string, params: Record<string, string>): Promise<Outcome> {
+  async function change(path: string, params: Record<string, string>, method: string = 'POST'): Promise<Outcome> {
     const token = sessionStorage.getItem(STORED)
     let response: Response
     let answer: unknown
     try {
       response = await fetch(path, {
-        method: 'POST',
+        method,
         headers: { Accept: 'application/json', ...(token === null ? {} : { Authorization: `Bearer ${token}` }) },
-        body: new URLSearchParams(params),
+        ...(method === 'DELETE' ? {} : { body: new URLSearchParams(params) }),
       })
       answer = await jsonOf(response)
     } catch {
@@ -43,7 +43,7 @@ export function useServerAction(): (path: string, params: Record<string, string>
       const given = prompt(t('push.token'))
       if (given) {
         sessionStorage.setItem(STORED, given)
-        return change(path, params)
+        return change(path, params, method)
       }
     }
     return { error: messageOf(answer) ?? t('push.refused', { status }), status, answer }

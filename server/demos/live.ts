@@ -112,6 +112,6 @@ export function live(
     .post(livePaths.surge, guard, (_req, res) => {
       surgeEnds = Date.now() + surge
       surging ??= setInterval(surgeOn, SURGE_TICK).unref()
-      res.status(202).json({ ends: surgeEnds })
+      res.status(202).json({ lasts: surge })
     })
 }

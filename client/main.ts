@@ -4,7 +4,7 @@ import App from './App.vue'
 import { router } from './router'
 import { preferredLanguage, speak } from './site/i18n'
 
-// The page's chunk and the texts are on their way at the same time. What is shown first is then shown whole, and does not jump.
+// The page's chunk and the texts load in parallel. The first render is complete, so nothing jumps.
 const app = createApp(App).use(router)
 await Promise.all([speak(preferredLanguage()), router.isReady()])
 app.mount('#app')

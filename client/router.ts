@@ -3,7 +3,7 @@ import { createRouter, createWebHistory, START_LOCATION, type Router } from 'vue
 import { pages } from '../shared/pages'
 import { loadTransport, transportNamed } from './site/useTransport'
 
-/** The page has streams whose transport the reader may choose. */
+/** For pages on which the reader may choose a transport. */
 const switchable = { transports: true }
 
 export const router: Router = createRouter({
@@ -41,7 +41,7 @@ addEventListener('pageshow', () => {
 
 router.beforeResolve(({ query }) => loadTransport(transportNamed(query['transport'])))
 
-// A new page without a new document: those who do not see it hear its heading.
+// Screen readers do not notice a page change within a document, so the heading gets the focus.
 router.afterEach(async (to, from) => {
   if (from === START_LOCATION || to.path === from.path) return
   await nextTick()

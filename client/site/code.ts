@@ -1,19 +1,19 @@
-/** Source text as the build leaves it for a code panel: in lines, each in tokens, so that the page needs no highlighter. */
+/** Source code for a code panel, split into lines of tokens at build time, so the page needs no highlighter. */
 
-/** What a token is, and the class that colours it. Names are those of functions and types. */
+/** The kind of a token, also the CSS class that colours it. `name` is the name of a function or a type. */
 export type TokenKind = 'comment' | 'keyword' | 'string' | 'constant' | 'name' | 'tag' | 'attribute' | 'punctuation'
 
-/** Text without a kind is as it is. */
+/** Plain text is a string. */
 export type Token = string | readonly [TokenKind, string]
 
-/** What `import code from './file.ts?code'` gives. */
+/** The result of `import code from './file.ts?code'`. */
 export interface Code {
-  /** From the root of the repository: `client/demos/timestamps/Example.vue`. */
+  /** Relative to the repository root: `client/demos/timestamps/Example.vue`. */
   file: string
   lines: readonly (readonly Token[])[]
 }
 
-/** The file's text, every character of it. */
+/** The complete text of the file. */
 export function textOf({ lines }: Code): string {
   return lines.map((line) => line.map((token) => (typeof token === 'string' ? token : token[1])).join('')).join('\n')
 }

@@ -1,9 +1,9 @@
-/** Characters by which the end of a text is found again. */
+/** How many trailing characters identify the end of the old text. */
 const TAIL = 200
 
 /**
- * The lines that a text has more than it had before. Its beginning may be gone since, because the newest of a stream is kept: when
- * nothing is left of what it was, there are more.
+ * Counts the lines added to a text. Its beginning may have been trimmed since. If nothing of the old text is left, there were more
+ * than can be counted.
  */
 export function countNewLines(before: string, now: string): { count: number; more: boolean } {
   if (now.startsWith(before)) return { count: lineEnds(now.slice(before.length)), more: false }

@@ -7,7 +7,7 @@ type Leaves<Tree, Path extends string = ''> = {
   [Key in keyof Tree & string]: Tree[Key] extends string ? `${Path}${Key}` : Leaves<Tree[Key], `${Path}${Key}.`>
 }[keyof Tree & string]
 
-/** What a text is called, `status.open`. */
+/** The key of a text, such as `status.open`. */
 export type TextKey = Leaves<Messages>
 
 export type Translate = (key: TextKey, values?: Readonly<Record<string, string | number>>) => string
@@ -18,7 +18,7 @@ interface Tree {
 
 const STORED = 'language'
 
-/** Only the language that is read is loaded. */
+/** Only the language in use is loaded. */
 const load: Record<Language, () => Promise<Messages>> = {
   en: async () => (await import('./locales/en')).en,
   'zh-CN': async () => (await import('./locales/zh-CN')).zhCN,
@@ -27,7 +27,7 @@ const load: Record<Language, () => Promise<Messages>> = {
 const locale = shallowRef<Language>('en')
 const messages = shallowRef<Messages | null>(null)
 
-/** The texts of the page in the reader's language, as of now: in a template or a `computed`, they follow it. */
+/** Translations in the current language, reactive in templates and computed values. */
 export function useI18n(): { t: Translate; has: (key: string) => key is TextKey; locale: Readonly<Ref<Language>> } {
   return {
     t: (key, values = {}) => {
@@ -41,31 +41,31 @@ export function useI18n(): { t: Translate; has: (key: string) => key is TextKey;
   }
 }
 
-/** Shows everything in that language, as soon as its texts are there. */
+/** Switches the page to a language, once its texts are loaded. */
 export async function speak(language: Language): Promise<void> {
   messages.value = await load[language]()
   locale.value = language
   document.documentElement.lang = language
 }
 
-/** The language that a tag such as `zh-TW` or `en-GB` asks for; undefined for any other. */
+/** Maps a language tag such as `zh-TW` or `en-GB` to a language of this site, or undefined. */
 export function languageOf(tag: unknown): Language | undefined {
   if (typeof tag !== 'string') return undefined
   return /^en\b/i.test(tag) ? 'en' : /^zh\b/i.test(tag) ? 'zh-CN' : undefined
 }
 
-/** What the address says, else what the reader chose before, else the browser's first language that there is, else English. */
+/** From the address, else the reader's earlier choice, else the browser's languages, else English. */
 export function preferredLanguage(): Language {
   const tags = [new URLSearchParams(location.search).get('lang'), storedLanguage(), ...navigator.languages]
   return tags.map(languageOf).find((language) => language !== undefined) ?? 'en'
 }
 
-/** At later visits too. */
+/** Remembers the language for later visits. */
 export function keepLanguage(language: Language): void {
   try {
     localStorage.setItem(STORED, language)
   } catch {
-    // Storage may be forbidden.
+    // Storage may be disabled.
   }
 }
 
@@ -84,7 +84,7 @@ function textOf(key: string): string | undefined {
   return typeof found === 'string' ? found : undefined
 }
 
-/** A text with its placeholders, `{name}`, filled. */
+/** Fills in the placeholders of a text, `{name}`. */
 export function fill(text: string, values: Readonly<Record<string, string | number>>): string {
   return text.replace(/\{(\w+)\}/g, (placeholder, name: string) => String(values[name] ?? placeholder))
 }

@@ -1,5 +1,5 @@
 /**
- * Characters of a stream that a page keeps, the newest: a browser lays out a text area of that size sixty times a second, whatever
- * comes. Useful as `limit`.
+ * How many characters of a stream a page keeps, the newest ones. Browsers can lay out a text area of this size sixty times a second.
+ * Used as `limit`.
  */
 export const MAX_OUTPUT_CHARS = 8_192

@@ -1,6 +1,6 @@
 import { pages, type PageName } from '../../shared/pages'
 
-/** The groups of pages, in the order in which one reads them. Their names are the texts `navigation.<group>`. */
+/** The groups of pages in reading order. Their titles are the texts `navigation.<group>`. */
 export const navigation = [
   { group: 'start', names: ['timestamps', 'channel', 'reconnect'] },
   { group: 'uses', names: ['live', 'inbox', 'todos'] },

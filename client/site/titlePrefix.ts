@@ -1,4 +1,4 @@
 import { ref } from 'vue'
 
-/** What stands in front of the page's name in the title of the tab; else empty. */
+/** Prefix of the document title; usually empty. */
 export const titlePrefix = ref('')

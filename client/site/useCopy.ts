@@ -1,12 +1,12 @@
 import { onScopeDispose, ref, type Ref } from 'vue'
 
-/** Milliseconds for which a person is told what became of it: that it failed, they have to read. */
+/** How long the result is shown, in milliseconds. A failure takes longer to read. */
 const SHOWN = { copied: 2_000, failed: 10_000 }
 
-/** Browsers have a clipboard on https and on localhost only. */
+/** Browsers offer the clipboard on https and localhost only. */
 export const canCopy: boolean = 'clipboard' in navigator
 
-/** Copies text, and says for a while what became of it. */
+/** Copies text, and reports the outcome for a moment. */
 export function useCopy(): {
   outcome: Readonly<Ref<keyof typeof SHOWN | null>>
   copy: (text: string) => Promise<void>

@@ -1,14 +1,14 @@
 import { nextTick, ref, watch, type Ref, type WatchSource } from 'vue'
 
-/** Pixels from the end within which a reader still counts as being at the end. */
+/** How close to the end, in pixels, still counts as being at the end. */
 const NEAR = 8
 
 export interface FollowNewest {
   readonly following: Readonly<Ref<boolean>>
-  /** Pixels of the content that are below what is in view. */
+  /** Height of the content below the visible part, in pixels. */
   readonly below: Readonly<Ref<number>>
   onScroll: () => void
-  /** Goes to the end, and follows again. */
+  /** Scrolls to the end and follows again. */
   follow: () => void
 }
 

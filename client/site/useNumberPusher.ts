@@ -1,21 +1,21 @@
 import { onScopeDispose, ref, watch, type Ref } from 'vue'
 import { useServerAction } from './useServerAction'
 
-/** Milliseconds from the answer to one push to the next push. */
+/** Milliseconds between the response to one push and the next push. */
 const INTERVAL = 400
 
 /**
- * Pushes 1, 2, 3 … while it should: on them one sees whether any is missing. A number that could not be pushed is tried again,
- * unless the server refuses what does not pass by itself, as a wrong token: asked again, the person would be asked again.
+ * Pushes 1, 2, 3 … while `running`, so that a missing number is easy to see. A push that fails is retried, unless the server
+ * refused it for good, for example because of a wrong token: a retry would only prompt the reader again.
  *
- * @returns why the last one could not be pushed, else an empty text.
+ * @returns why the last push failed, or an empty string.
  */
 export function useNumberPusher(path: string, id: () => string, running: () => boolean): Readonly<Ref<string>> {
   const change = useServerAction()
   const error = ref('')
   let number = 1
   let timer: ReturnType<typeof setTimeout> | undefined
-  /** Counts what was started and stopped: a push that is answered later goes on with nothing. */
+  /** Bumped on every start and stop, so that a late response continues nothing. */
   let run = 0
 
   async function push(mine: number): Promise<void> {

@@ -1,9 +1,9 @@
 import { useRoute, useRouter, type RouteLocationRaw } from 'vue-router'
 
-/** What a reader chose for every page. */
+/** Query parameters that apply to every page. */
 const EVERYWHERE = ['theme', 'lang']
 
-/** Links to pages, with what the address already says that holds there too: theme, language, and the transport where there is a choice. */
+/** Links to a page, keeping the query parameters that apply there too: theme, language, and the transport where there is a choice. */
 export function usePageLink(): (path: string) => RouteLocationRaw {
   const route = useRoute()
   const router = useRouter()

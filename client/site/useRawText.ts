@@ -1,10 +1,10 @@
 import { onScopeDispose, ref, type Ref } from 'vue'
 import { useI18n } from './i18n'
 
-/** Characters that are kept: the newest. */
+/** How many characters to keep, the newest ones. */
 const LIMIT = 100_000
 
-/** The text of a response as it comes, unparsed: what curl shows. */
+/** The raw text of a response as it arrives: what curl would show. */
 export function useRawText(url: string): { text: Ref<string>; start: () => void; stop: () => void; clear: () => void } {
   const { t } = useI18n()
   const text = ref('')

@@ -1,10 +1,10 @@
 import { onBeforeUnmount, onMounted } from 'vue'
 import { useRoute } from 'vue-router'
 
-/** The page whose streams ran when its transport was switched; else empty. */
+/** The path of the page whose streams were running when its transport was switched, or an empty string. */
 let running = ''
 
-/** Starts again, with the new transport, what ran when the transport of the page was switched: the page is made anew for that. */
+/** Switching the transport remounts the page. Streams that were running start again with the new transport. */
 export function useRestart(isRunning: () => boolean, start: () => void): void {
   const route = useRoute()
   const { path } = route

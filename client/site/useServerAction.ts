@@ -3,19 +3,19 @@ import { useServerError } from './useServerError'
 
 const STORED = 'push-token'
 
-/** What came of a change. */
+/** The result of an action. */
 export interface Outcome {
-  /** Why it was not made, in words for the person; empty if it was. */
+  /** Why it failed, in the reader's language; empty on success. */
   error: string
-  /** The status of the answer; 0 if there was none. */
+  /** The HTTP status, or 0 without a response. */
   status: number
-  /** What the server answered; null if that was no JSON. */
+  /** The parsed JSON response, or null. */
   answer: unknown
 }
 
 /**
- * What asks the server to change something: push, over, cut and the like. Where the server wants a token, it asks the person once, and keeps
- * it for the tab.
+ * Sends state-changing requests: push, close, cut. If the server requires a token, the reader is prompted once, and the token is kept
+ * for this tab.
  */
 export function useServerAction(): (path: string, params: Record<string, string>, method?: string) => Promise<Outcome> {
   const { t } = useI18n()
@@ -33,7 +33,7 @@ export function useServerAction(): (path: string, params: Record<string, string>
       })
       answer = await jsonOf(response)
     } catch {
-      // Browsers tell scripts no more than that: each in its own English.
+      // Browsers reveal no more than that, each in its own wording.
       return { error: t('push.unreachable'), status: 0, answer: null }
     }
     const { status } = response

@@ -1,9 +1,9 @@
 import { useI18n } from './i18n'
 
 /**
- * Says what an answer of the server means, in the reader's language, by its `error.code`. One that the page does not know is quoted.
+ * Explains an error response in the reader's language, by its `error.code`. For an unknown code, the server's message is quoted.
  *
- * @returns null for an answer that is not the server's, such as a proxy's page.
+ * @returns null for a response that is not ours, such as a proxy's error page.
  */
 export function useServerError(): (answer: unknown) => string | null {
   const { t, has } = useI18n()

@@ -7,7 +7,7 @@ export interface StreamState {
   readonly attempt: number
 }
 
-/** Says what the state of a stream is, in the language of the page. */
+/** Describes the state of a stream in the reader's language. */
 export function useStatusLabel(): (state: StreamState) => string {
   const { t } = useI18n()
   return (state) => {

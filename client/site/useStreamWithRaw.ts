@@ -11,11 +11,11 @@ interface Stream {
 }
 
 /**
- * A stream, and beside it the text of another response, unparsed: they are started, stopped and cleared together, and when the
- * stream comes back by itself, so does the text.
+ * A stream and, beside it, the raw text of another response. Both start, stop and clear together, and the text reconnects when the
+ * stream does.
  *
- * @param url Of the response that is read as text: a stream of its own.
- * @returns the stream with the three that are for both, and the text.
+ * @param url The URL to read as text. It is requested separately.
+ * @returns the stream, with `start`, `stop` and `clear` for both, and the text.
  */
 export function useStreamWithRaw<S extends Stream>(events: S, url: string): { stream: S; text: Readonly<Ref<string>> } {
   const raw = useRawText(url)
@@ -25,7 +25,7 @@ export function useStreamWithRaw<S extends Stream>(events: S, url: string): { st
   const stream = {
     ...events,
     start: () => {
-      // From its beginning, as the raw text.
+      // A new run, like the raw text.
       if (!isActive(events.status.value)) events.clear()
       events.start()
       raw.start()

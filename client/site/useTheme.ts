@@ -13,18 +13,18 @@ const darkSystem = matchMedia('(prefers-color-scheme: dark)')
 const listeners = new Set<() => void>()
 darkSystem.addEventListener('change', () => listeners.forEach((listener) => listener()))
 
-/** What a query or a store names; undefined for anything else. */
+/** Validates the name of a theme. */
 export function themeOf(name: unknown): Theme | undefined {
   return THEMES.find((one) => one === name)
 }
 
-/** Light, dark, or that of the system, for all pages. */
+/** The theme of the site: light, dark, or the system's. */
 export function useTheme(): {
   theme: Readonly<Ref<Theme>>
   show: (theme: Theme) => void
   keep: (theme: Theme) => void
 } {
-  /** For this visit. */
+  /** Applies a theme for this visit. */
   function show(next: Theme): void {
     if (next === theme.value) return
     theme.value = next
@@ -33,21 +33,21 @@ export function useTheme(): {
     listeners.forEach((listener) => listener())
   }
 
-  /** At later visits too. */
+  /** Remembers the language for later visits. */
   function keep(next: Theme): void {
     show(next)
     try {
       if (next === 'system') localStorage.removeItem(STORED)
       else localStorage.setItem(STORED, next)
     } catch {
-      // Storage may be forbidden.
+      // Storage may be disabled.
     }
   }
 
   return { theme: readonly(theme), show, keep }
 }
 
-/** Calls back whenever the page's colours change, for what is drawn on a canvas. */
+/** Calls back when the page's colours change, for drawings on a canvas. */
 export function onColoursChange(listener: () => void): void {
   listeners.add(listener)
   onScopeDispose(() => listeners.delete(listener))

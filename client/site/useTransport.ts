@@ -2,15 +2,15 @@ import { computed, type ComputedRef } from 'vue'
 import { useRoute } from 'vue-router'
 import { nativeTransport, type Transport } from '../composables/useEventSource'
 
-/** As `?transport=` names them. */
+/** The values of `?transport=`. */
 export const TRANSPORTS = ['native', 'fetch', 'shared'] as const
 
 export type TransportName = (typeof TRANSPORTS)[number]
 
-/** Makes a transport for one stream. `scope` is that of `shared`. */
+/** Creates the transport of one stream. `scope` applies to `shared`. */
 type Make = (scope: string) => Transport
 
-/** Native is part of the composable. The others are loaded when they are chosen. */
+/** Native is part of the composable; the others are loaded when chosen. */
 const loaded: Record<string, Make> = { native: () => nativeTransport }
 const load: Record<Exclude<TransportName, 'native'>, () => Promise<Make>> = {
   fetch: async () => {
@@ -23,24 +23,24 @@ const load: Record<Exclude<TransportName, 'native'>, () => Promise<Make>> = {
   },
 }
 
-/** The transport that `?transport=` asks for; native for one that is unknown. */
+/** The transport named by `?transport=`; native if unknown. */
 export function transportNamed(query: unknown): TransportName {
   return TRANSPORTS.find((name) => name === query) ?? 'native'
 }
 
-/** Before a page is shown that uses it. */
+/** Must have resolved before a page that uses the transport is set up. */
 export async function loadTransport(name: TransportName): Promise<void> {
   if (name !== 'native') loaded[name] ??= await load[name]()
 }
 
-/** The transport that the page's address asks for. */
+/** The transport named in the address. */
 export function useTransportName(): ComputedRef<TransportName> {
   const route = useRoute()
   return computed(() => transportNamed(route.query['transport']))
 }
 
 /**
- * A transport for one stream, as the page's address asks for it now: the page is made anew when that changes.
+ * The transport for one stream, as named in the address. The page is remounted when that changes.
  *
  * @param scope Of `shared`: streams of different scopes share nothing. @default 'demo'
  */
@@ -48,5 +48,5 @@ export function useTransport(scope: string = 'demo'): Transport {
   return loaded[useTransportName().value]?.(scope) ?? nativeTransport
 }
 
-/** Whether tabs can agree on who has the connection: browsers have locks on https and on localhost only. */
+/** Whether tabs can share a connection: browsers offer Web Locks on https and localhost only. */
 export const canShare: boolean = 'locks' in navigator && typeof BroadcastChannel !== 'undefined'

@@ -1,6 +1,6 @@
 import type { Technique } from '../../../shared/demos/comparison'
 
-/** Each technique's line in the plots and in their legend, told apart also by those who do not see the colours: lengths of dash and gap in pixels. */
+/** The line style of each technique, so that plots can be read without colours: dash and gap lengths in pixels. */
 export const DASHES: Record<Technique, number[]> = {
   shortPolling: [2, 3],
   longPolling: [8, 4],

@@ -1,7 +1,7 @@
 import { comparisonPaths, type ComparisonEvent } from '../../../shared/demos/comparison'
 import { pause } from './pause'
 
-/** Asks, and the server answers when there is something. Then it asks again, at once. */
+/** Asks, and the server responds when there is an event. Then it asks again at once. */
 export async function longPolling(
   run: string,
   receive: (event: ComparisonEvent) => void,

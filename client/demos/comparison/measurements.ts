@@ -9,10 +9,10 @@ import { ClockOffset, pageClock } from './clockOffset'
 import { Lane } from './lane'
 import { Tally } from './tally'
 
-/** Looks that the plots show: a minute. */
+/** How many updates the plots show: one minute. */
 const PLOTTED = 120
 
-/** One technique, as it stands. */
+/** The current figures of one technique. */
 export interface TechniqueRow extends TechniqueFigures {
   received: number
   missed: number
@@ -36,7 +36,7 @@ const NOTHING: TechniqueFigures = { requests: 0, empty: 0, events: 0, eventBytes
 export const each = <Value>(make: (technique: Technique) => Value): Record<Technique, Value> =>
   Object.fromEntries(TECHNIQUES.map((technique) => [technique, make(technique)])) as Record<Technique, Value>
 
-/** What is known of a run: what has arrived here, and what the server says it cost. It is shown by `look`, and not with each event. */
+/** What arrived during a run, and what it cost according to the server. Published by `look`, not with each event. */
 export class Measurements {
   #clock = new ClockOffset()
   #figures: ComparisonFigures | null = null
@@ -67,7 +67,7 @@ export class Measurements {
     this.lanes[technique].begin()
   }
 
-  /** Everything is 0, from now on. */
+  /** Resets all figures to 0. */
   reset(): void {
     this.#zero = this.#figures
     this.#began = pageClock()
@@ -110,7 +110,7 @@ export class Measurements {
     return this.tallies[technique].newest ?? (this.#figures === null ? 0 : undefined)
   }
 
-  /** Shows what has arrived since the last look. */
+  /** Publishes what has arrived since the last call. */
   look(): void {
     for (const technique of TECHNIQUES) this.lanes[technique].forget(pageClock())
     const delays = each((technique) => this.tallies[technique].delays())

@@ -47,7 +47,7 @@ export const CLAIMS: Record<Technique, readonly Claim[]> = {
   ],
 }
 
-/** Whether there are numbers to show. */
+/** Whether there are figures to show yet. */
 export function isKnown(shown: Claim['shown'], row: TechniqueRow): boolean {
   if (shown === 'delay') return row.median !== null
   if (shown === 'empty') return row.requests > 0

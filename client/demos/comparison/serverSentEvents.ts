@@ -2,7 +2,7 @@ import { comparisonPaths as paths, parseComparisonEvent, type ComparisonEvent } 
 import type { Ref } from 'vue'
 import { useEventSource, type EventSourceStatus } from '../../composables/useEventSource'
 
-/** One response that does not end. After a cut the browser comes back, and says what it got last. `run` may be null, and change. */
+/** One long-lived response. After a cut the browser reconnects and sends the last event ID. `run` may be null, and may change. */
 export function serverSentEvents(
   run: () => string | null,
   receive: (event: ComparisonEvent) => void,

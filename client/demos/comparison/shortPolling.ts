@@ -1,7 +1,7 @@
 import { comparisonPaths, type ComparisonEvent } from '../../../shared/demos/comparison'
 import { pause } from './pause'
 
-/** Asks again and again, every `interval` milliseconds, for what came after the last event it got. */
+/** Asks every `interval` milliseconds for the events after the last one received. */
 export async function shortPolling(
   run: string,
   interval: number,

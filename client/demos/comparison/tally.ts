@@ -1,4 +1,4 @@
-/** Delays that are kept: the newest. */
+/** How many delays to keep, the newest ones. */
 const WINDOW = 1_000
 
 /** Counts what one technique delivered: how many events, how many were missed, and how late they were. */
@@ -29,7 +29,7 @@ export class Tally {
     this.newest = null
   }
 
-  /** Counts from 0 again, and goes on with the same event. */
+  /** Resets the counters and continues with the next event. */
   reset(): void {
     this.received = this.missed = this.cuts = 0
     this.#delays = []

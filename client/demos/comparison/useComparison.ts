@@ -16,7 +16,7 @@ import { shortPolling } from './shortPolling'
 import { watchRequests } from './watchRequests'
 import { webSocket } from './webSocket'
 
-/** Milliseconds between two looks at what has arrived, and between two requests for the server's figures. */
+/** Milliseconds between two updates of the page, and between two requests for the server's figures. */
 const LOOK = 500
 const ASK = 1_000
 
@@ -27,7 +27,7 @@ const FIRST_ASK = 50
 /** Milliseconds without an answer after which the figures are stale, and that a request for them may take. */
 const STALE = 3_000
 
-/** Milliseconds for a slider to come to rest. */
+/** How long a slider must rest before its value is sent, in milliseconds. */
 const REST = 250
 
 export interface Comparison {
@@ -45,7 +45,7 @@ export interface Comparison {
   cut: () => Promise<void>
 }
 
-/** One run on the server, and the techniques that bring its events to this page. */
+/** One run on the server, and the techniques that deliver its events to this page. */
 export function useComparison(): Comparison {
   const change = useServerAction()
   const settings = reactive({ interval: 100, bytes: 64, polling: 1_000 })
@@ -211,7 +211,7 @@ export function useComparison(): Comparison {
   return { settings, on, state: shownState, error, measurements, start, stop, cut }
 }
 
-/** 128 bits that nobody guesses. `crypto.randomUUID` is there on https and on localhost only. */
+/** 128 random bits. `crypto.randomUUID` exists on https and localhost only. */
 function newName(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

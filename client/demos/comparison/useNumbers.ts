@@ -1,7 +1,7 @@
 import { computed, type ComputedRef } from 'vue'
 import { useI18n } from '../../site/i18n'
 
-/** Numbers as the reader's language writes them. What is not known yet is a dash. */
+/** Formats numbers for the reader's language. Unknown values are a dash. */
 export interface Numbers {
   count: (value: number | null) => string
   percent: (part: number, all: number) => string

@@ -1,6 +1,6 @@
 import { comparisonPaths, parseComparisonEvent, type ComparisonEvent } from '../../../shared/demos/comparison'
 
-/** Listens to a WebSocket, and opens another when it closes. What was sent between the two is missed: that takes a protocol of one's own. */
+/** Listens to a WebSocket and opens another when it closes. Events in between are missed: resuming would take a protocol of its own. */
 export function webSocket(
   run: string,
   receive: (event: ComparisonEvent) => void,

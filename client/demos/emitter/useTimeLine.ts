@@ -3,10 +3,10 @@ import type { StreamState } from '../../site/useStatusLabel'
 import type { useEventSource } from '../../composables/useEventSource'
 import type { EmitterCallback } from '../../../shared/demos/emitter'
 
-/** Rows that are kept: the newest. */
+/** How many rows to keep, the newest ones. */
 const ROWS = 200
 
-/** Milliseconds that news of a callback may take. With more between them, the clocks of server and page do not agree. */
+/** How long news of a callback may take, in milliseconds. A larger difference means that the clocks disagree. */
 const LATENCY = 1_000
 
 /** What happened at one end, and when (ms since the epoch). */
@@ -18,7 +18,7 @@ type Happening = { kind: 'status'; state: StreamState } | { kind: 'event'; event
 
 type Stream = Pick<ReturnType<typeof useEventSource>, 'status' | 'reason' | 'attempt' | 'on'>
 
-/** One time line of both ends of a stream: its status and its events in the page, and what the server's emitter called back. */
+/** One timeline for both ends of a stream: status and events in the page, and callbacks on the server. */
 export function useTimeLine(
   stream: Stream,
   names: readonly string[],

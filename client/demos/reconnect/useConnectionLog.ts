@@ -1,7 +1,7 @@
 import { shallowRef, watch, type ShallowRef } from 'vue'
 import type { useEventSource } from '../../composables/useEventSource'
 
-/** Rows that are kept: the newest. */
+/** How many rows to keep, the newest ones. */
 const ROWS = 200
 
 /** A connection, as it opened. */

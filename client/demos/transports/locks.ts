@@ -6,19 +6,19 @@ export interface Notice {
   readonly parts: readonly unknown[]
 }
 
-/** Holds a lock that others may hold, too. Returns what lets it go. */
+/** Holds a shared lock. Returns a function that releases it. */
 export function post(...parts: readonly string[]): () => void {
   const { promise, resolve } = withResolver()
   navigator.locks.request(JSON.stringify(parts), { mode: 'shared' }, () => promise).catch(() => undefined)
   return resolve
 }
 
-/** Takes a number that no other tab has, the least: 0 if none can be had. Returns what gives it back. */
+/** Takes the lowest number that no other tab has, or 0 if none is free. Returns a function that gives it back. */
 export function takeNumber(name: string, most: number, taken: (number: number) => void): () => void {
   const { promise, resolve } = withResolver()
   const gone = new AbortController()
   void (async () => {
-    // What this page had until a moment ago is given back first.
+    // Lets this page's previous number be released first.
     await Promise.resolve()
     for (let number = 1; number <= most && !gone.signal.aborted; number++) {
       const got = await new Promise<boolean>((answer) => {

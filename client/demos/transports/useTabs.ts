@@ -24,8 +24,8 @@ export interface Tab {
 }
 
 /**
- * The tabs of this browser that show this page, by their numbers, and which of them leads. Nobody tells: each tab holds a lock for
- * its number and one for its stream, the leading tab also that of its sharedTransport, and every tab can see who holds which.
+ * The tabs of this browser that show this page, by number, and which of them leads. Tabs do not talk to each other: each holds a lock for
+ * its number and one for its stream, the leading tab also the lock of its sharedTransport, and every tab can query all locks.
  *
  * @param url Of the shared stream, absolute.
  */
@@ -49,7 +49,7 @@ export function useTabs(
       status,
       (now) => {
         const last = takeDown
-        // The new one first: who looks in between sees both, and never none.
+        // The new one first, so that other tabs never see none.
         takeDown = STREAMING.some((one) => one === now) ? post(STREAM, transport, now) : null
         last?.()
         void look()
@@ -68,11 +68,11 @@ export function useTabs(
     if (document.visibilityState !== 'visible') return
     const notices = await read().catch(() => [])
     const seen = tabsIn(notices, number.value, scope, url)
-    // What looks alike need not be drawn again.
+    // Unchanged, so nothing to redraw.
     if (JSON.stringify(seen) !== JSON.stringify(tabs.value)) tabs.value = seen
   }
 
-  // A page that waits in the history is not there.
+  // A page in the back/forward cache does not count.
   const listening = new AbortController()
   const { signal } = listening
   addEventListener('pagehide', () => leave?.(), { signal })
@@ -93,7 +93,7 @@ function tabsIn(notices: readonly Notice[], mine: number, scope: string, url: st
   return notices
     .flatMap(({ client, parts: [kind, number] }): Tab[] => {
       if (kind !== TAB || typeof number !== 'number') return []
-      // The last is the newest.
+      // The last one is the newest.
       const stream = notices.findLast((one) => one.client === client && one.parts[0] === STREAM)?.parts ?? []
       return [
         {

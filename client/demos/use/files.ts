@@ -4,12 +4,12 @@ type Load = () => Promise<Code>
 
 /** A file to copy. */
 export interface CopiedFile {
-  /** As it is called where it lands. */
+  /** The file name. */
   name: string
   load: Load
 }
 
-/** What can be copied together: the text about it is `use.parts.<part>`. */
+/** Files that belong together, described by the text `use.parts.<part>`. */
 export interface Part {
   part: 'composable' | 'fetch' | 'shared' | 'server'
   /** The item of the registry: see registry.json. */

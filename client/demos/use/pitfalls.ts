@@ -3,7 +3,7 @@ import { channelPaths } from '../../../shared/demos/channel'
 import { timestampsPath } from '../../../shared/demos/timestamps'
 import { useEventSource } from '../../composables/useEventSource'
 
-/** What each side has to show, as the values of the texts `use.pitfalls.<name>.bare` and `.ours`. */
+/** The result of each side, shown in the texts `use.pitfalls.<name>.bare` and `.ours`. */
 export interface Outcome {
   bare: string | number
   ours: string | number
@@ -19,7 +19,7 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /** The number of a timestamp within its run: its ID is `<run>:<n>`. */
 const numberOf = (id: string): number => Number(id.split(':')[1])
 
-/** Three events that say the same, one after the other. How many does each side handle? */
+/** Three equal events in a row. How many does each side handle? */
 async function repeated(push: Push): Promise<Outcome> {
   const id = `same-${crypto.getRandomValues(new Uint32Array(1)).join('')}`
   for (let n = 0; n < REPEATED; n++) await push(id, 'tick')
@@ -27,7 +27,7 @@ async function repeated(push: Push): Promise<Outcome> {
   const url = `${channelPaths.subscribe}?id=${id}`
   const scope = effectScope(true)
   let [bare, ours] = [0, 0]
-  // A ref that holds the newest event, and a watcher of it: what most components do.
+  // A ref with the newest event, and a watcher: what most components do.
   const newest = ref('')
   const source = new EventSource(url)
   source.onmessage = ({ data }: MessageEvent<string>) => (newest.value = data)
@@ -44,7 +44,7 @@ async function repeated(push: Push): Promise<Outcome> {
   return { bare, ours }
 }
 
-/** Stopped after two seconds, and started again. With which number does each side go on? */
+/** Stopped after two seconds, then started again. Where does each side continue? */
 async function resume(): Promise<Outcome> {
   const first = { bare: 0, ours: 0 }
   const open = (): EventSource => {
@@ -69,7 +69,7 @@ async function resume(): Promise<Outcome> {
   return first
 }
 
-/** An address where nothing is. What does each side know of it? */
+/** An address that does not exist. What does each side know about the error? */
 async function refusal(): Promise<Outcome> {
   const scope = effectScope(true)
   const source = new EventSource('/sse/nowhere')
@@ -85,7 +85,7 @@ async function refusal(): Promise<Outcome> {
   return { bare: await bare, ours: `${status}, ${error?.kind ?? ''} ${error?.status ?? ''}`.trim() }
 }
 
-/** What goes wrong with a bare EventSource, each to be tried on the real server. */
+/** What goes wrong with a bare EventSource, to be tried on the real server. */
 export const PITFALLS: readonly { name: 'repeated' | 'resume' | 'refusal'; run: (push: Push) => Promise<Outcome> }[] = [
   { name: 'repeated', run: repeated },
   { name: 'resume', run: resume },

@@ -1,12 +1,12 @@
 import { createParser } from 'eventsource-parser'
 
-/** What a block brings, in order, each named by what the page does with it. */
+/** What a line of a block means to the page. */
 export interface Outcome {
   kind: 'event' | 'id' | 'retry' | 'comment' | 'ignored'
   text: string
 }
 
-/** What comes of the text of a stream, by the rules of section 9.2.6 of the HTML standard. */
+/** Interprets the text of a stream by the rules of section 9.2.6 of the HTML standard. */
 export function outcomesOf(text: string): Outcome[] {
   const outcomes: Outcome[] = []
   const parser = createParser({

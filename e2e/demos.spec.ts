@@ -400,6 +400,9 @@ test.describe('a channel', () => {
 
   test('says in words that a push did not reach the server, and what a strange answer was', async ({ page, site }) => {
     await page.goto(`${site.url}/channel`)
+    // Its texts are loaded when they are first asked for.
+    await press(page, '中文')
+    await press(page, 'English')
     site.route('/sse/push', (_req, res) => res.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway'))
     await page.getByRole('textbox', { name: 'Message' }).fill('kept')
     await press(page, 'Push')

@@ -36,7 +36,7 @@ test('every file can be copied and downloaded, and is that of the repository', a
   }
   await expect(page.getByText('.test.ts')).toHaveCount(0)
   await page.getByRole('button', { name: 'Show the code of fetchTransport.ts' }).click()
-  await expect(page.getByRole('region', { name: /fetchTransport\.ts/ })).toContainText('export function fetchTransport')
+  await expect(page.getByRole('region', { name: /fetchTransport\.ts/ })).toContainText("from 'eventsource-parser'")
   await page.getByRole('button', { name: 'Copy the command for use-event-source' }).click()
   await expect
     .poll(() => page.evaluate(() => navigator.clipboard.readText()))

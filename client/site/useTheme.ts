@@ -33,7 +33,7 @@ export function useTheme(): {
     listeners.forEach((listener) => listener())
   }
 
-  /** Remembers the language for later visits. */
+  /** Remembers the theme for later visits. */
   function keep(next: Theme): void {
     show(next)
     try {

@@ -121,6 +121,7 @@ const doors = [
       'vue-router$',
       'eventsource-parser$',
       'uplot',
+      'markdown-it$',
       './',
       '../../site/',
       '../../composables/',

@@ -25,6 +25,7 @@ export const router: Router = createRouter({
     { path: pages.use, component: () => import('./demos/use/UseDemo.vue') },
     { path: pages.live, component: () => import('./demos/live/LiveDemo.vue') },
     { path: pages.inbox, component: () => import('./demos/inbox/InboxDemo.vue') },
+    { path: pages.answer, component: () => import('./demos/answer/AnswerDemo.vue') },
     { path: pages.todos, component: () => import('./demos/todos/TodosDemo.vue') },
     { path: '/:unknown(.*)*', component: () => import('./site/NotFound.vue') },
   ],

@@ -11,6 +11,7 @@ export const pages = {
   use: '/use',
   live: '/live',
   inbox: '/inbox',
+  answer: '/answer',
   todos: '/todos',
 } as const
 

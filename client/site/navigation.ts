@@ -3,7 +3,7 @@ import { pages, type PageName } from '../../shared/pages'
 /** The groups of pages in reading order. Their titles are the texts `navigation.<group>`. */
 export const navigation = [
   { group: 'start', names: ['timestamps', 'channel', 'reconnect'] },
-  { group: 'uses', names: ['live', 'inbox', 'todos'] },
+  { group: 'uses', names: ['live', 'inbox', 'answer', 'todos'] },
   { group: 'hood', names: ['wire', 'byHand', 'emitter', 'transports'] },
   { group: 'compared', names: ['comparison'] },
   { group: 'use', names: ['use'] },

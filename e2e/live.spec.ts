@@ -1,0 +1,94 @@
+/** The live figures as people see them: real, in every tab, fast, and pale when they are no longer fresh. */
+import type { BrowserContext, Page } from '@playwright/test'
+import { livePaths, PAIRS } from '../shared/demos/live'
+import { expect, test, type Site } from './fixture'
+
+const figure = (page: Page, name: string) => page.locator(`[data-figure=${name}] .value`)
+const meter = async (page: Page, name: string): Promise<number> =>
+  Number(/\d+/.exec((await page.locator(`[data-meter=${name}]`).textContent()) ?? '')?.[0])
+
+async function open(context: BrowserContext, site: Site): Promise<Page> {
+  const page = await context.newPage()
+  await page.goto(`${site.url}/live`)
+  await expect(figure(page, 'online')).toBeVisible({ timeout: 20_000 })
+  return page
+}
+
+test('people are counted once, however many tabs they have, over one connection', async ({
+  context,
+  browser,
+  site,
+}) => {
+  const [one] = [await open(context, site), await open(context, site)]
+  await expect(figure(one, 'online')).toHaveText('1')
+  expect(site.streams.size).toBe(1)
+  const elsewhere = await browser.newContext()
+  await open(elsewhere, site)
+  await expect(figure(one, 'online')).toHaveText('2')
+  await elsewhere.close()
+  await expect(figure(one, 'online')).toHaveText('1')
+})
+
+test('an order counts in every tab, from a button or from curl', async ({ context, site }) => {
+  const [one, two] = [await open(context, site), await open(context, site)]
+  await one.getByRole('button', { name: /Order a cake/ }).click()
+  for (const page of [one, two]) await expect(figure(page, 'takings')).toHaveText('€4.80')
+  await fetch(site.url + livePaths.orders, { method: 'POST', body: new URLSearchParams({ item: 'tea' }) })
+  for (const page of [one, two]) {
+    await expect(figure(page, 'orders')).toHaveText('2')
+    await expect(figure(page, 'takings')).toHaveText('€8.00')
+    await expect(page.getByText('latest: a tea')).toBeVisible()
+  }
+})
+
+test('every rate has a line, and says that it is made up', async ({ context, site }) => {
+  const page = await open(context, site)
+  await expect(page.getByText('made up: a random walk')).toBeVisible()
+  for (const pair of PAIRS) await expect(page.getByRole('img', { name: pair }).locator('canvas')).toBeVisible()
+})
+
+test('a thousand changes a second are drawn once a frame', async ({ context, site }) => {
+  const page = await open(context, site)
+  await page.evaluate(() => {
+    // Changes of the document, and frames: what is drawn more often than once a frame is wasted.
+    Object.assign(window, { drawn: 0, framesDrawn: 0 })
+    const value = document.querySelector('.rate b')
+    if (value)
+      new MutationObserver(() => (window.drawn += 1)).observe(value, {
+        characterData: true,
+        childList: true,
+        subtree: true,
+      })
+    const onFrame = (): void => {
+      window.framesDrawn += 1
+      requestAnimationFrame(onFrame)
+    }
+    requestAnimationFrame(onFrame)
+  })
+  await page.getByRole('button', { name: '1,000 changes a second' }).click()
+  await expect.poll(() => meter(page, 'changes'), { timeout: 20_000 }).toBeGreaterThan(200)
+  const { drawn, frames } = await page.evaluate(() => ({ drawn: window.drawn, frames: window.framesDrawn }))
+  expect(drawn).toBeGreaterThan(0)
+  expect(drawn).toBeLessThanOrEqual(frames + 1)
+})
+
+test('figures that are no longer fresh look it, with their age, and are fresh again when the server is back', async ({
+  context,
+  site,
+}) => {
+  const page = await open(context, site)
+  const figures = page.locator('.figures')
+  await expect(figures).toHaveAttribute('data-stale', 'false')
+  await site.stop()
+  await expect(figures).toHaveAttribute('data-stale', 'true', { timeout: 20_000 })
+  await expect(page.getByText(/^\d+ s old$/)).toBeVisible()
+  await site.start()
+  await expect(figures).toHaveAttribute('data-stale', 'false', { timeout: 30_000 })
+})
+
+declare global {
+  interface Window {
+    drawn: number
+    framesDrawn: number
+  }
+}

@@ -29,7 +29,7 @@ export type AnswerState = 'streaming' | 'done' | 'stopped' | 'failed' | 'interru
  * - `too-long`, `too-slow`: the bounds of an answer
  * - `internal`: this server failed
  */
-export const FAILURES = [
+const FAILURES = [
   'upstream-unreachable',
   'upstream-refused',
   'upstream-busy',

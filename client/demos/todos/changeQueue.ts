@@ -7,7 +7,7 @@ export interface Pending {
 }
 
 /** Changes that may wait at once. */
-export const MAX_PENDING = 200
+const MAX_PENDING = 200
 
 /**
  * The changes of a list that wait to be sent, in their order, kept in the browser for all its tabs. Each is an entry of its own: no tab

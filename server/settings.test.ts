@@ -192,6 +192,14 @@ describe('the examples', () => {
     expect(() => readSettings(badKey)).toThrow(/^OPENAI_API_KEY (?!.*secret)/)
   })
 
+  it('is where Redis is, and what is refused is not repeated: it may contain a password', () => {
+    expect(readSettings({}).redisUrl).toBeNull()
+    for (const url of ['redis://localhost:6379', 'rediss://user:password@redis.example:6379/1'])
+      expect(readSettings({ REDIS_URL: url }).redisUrl).toBe(url)
+    for (const url of ['localhost:6379', 'http://:password@redis.example', 'redis://', 'password'])
+      expect(refusal({ REDIS_URL: url })).toMatch(/^REDIS_URL must be (?!.*:\/\/:password)/)
+  })
+
   it('in .env.example are all settings, with their defaults', () => {
     const lines = [...file('.env.example').matchAll(/^([A-Z_]+)=(.*)$/gm)]
     const examples: Record<string, string> = Object.fromEntries(lines.map(([, name = '', value = '']) => [name, value]))
@@ -205,6 +213,7 @@ describe('the examples', () => {
       OPENAI_BASE_URL: '',
       OPENAI_API_KEY: '',
       OPENAI_MODEL: '',
+      REDIS_URL: '',
     }
     expect(examples).toEqual({ ...Object.fromEntries(expected), ...texts })
     expect(lines).toHaveLength(Object.keys(examples).length)

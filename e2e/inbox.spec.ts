@@ -28,7 +28,7 @@ test('two tabs share one connection, show the same, and count it in their titles
     await expect(page).toHaveTitle(/^\(1\) – Inbox/)
   }
   await expect(one.getByLabel('Message', { exact: true })).toHaveValue('')
-  expect(site.streams.size).toBe(1)
+  await expect.poll(() => site.streams.size, { timeout: 20_000 }).toBe(1)
 
   await write(site, 'Or tea?')
   await expect(bell(two, 2)).toBeVisible()

@@ -21,7 +21,7 @@ test('people are counted once, however many tabs they have, over one connection'
 }) => {
   const [one] = [await open(context, site), await open(context, site)]
   await expect(figure(one, 'online')).toHaveText('1')
-  expect(site.streams.size).toBe(1)
+  await expect.poll(() => site.streams.size, { timeout: 20_000 }).toBe(1)
   const elsewhere = await browser.newContext()
   await open(elsewhere, site)
   await expect(figure(one, 'online')).toHaveText('2')

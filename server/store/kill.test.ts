@@ -30,12 +30,13 @@ async function compiled(): Promise<string> {
 interface Screen<State> {
   state: State
   reconnects: number
+  leave: () => void
 }
 
 /** What a page does: it keeps one stream, comes back with the last id that it has, and reduces what comes. */
 function screenOf<State>(url: string, initial: State, reduce: (state: State, event: never) => State): Screen<State> {
-  const screen = { state: initial, reconnects: -1 }
   const leaving = new AbortController()
+  const screen: Screen<State> = { state: initial, reconnects: -1, leave: () => leaving.abort() }
   onTestFinished(() => leaving.abort())
   let lastEventId = ''
   const parser = createParser({
@@ -190,6 +191,8 @@ it('a server that is killed loses nothing that it acknowledged, and leaves no sc
       },
       { timeout: 15_000, interval: 10 },
     )
+    fresh.leave()
+    stored.leave()
     // Those that were read may have made room for newer ones, so it is the newest that must be there.
     const ids = new Set(stored.state.messages.map(({ id }) => id))
     const newest = writers.flatMap(({ messages }) => messages.slice(-20))

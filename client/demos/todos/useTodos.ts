@@ -56,6 +56,8 @@ export function useTodos(id: string): UseTodosReturn {
   const stream = useEventSource(todosPathOf(id), {
     immediate: true,
     idleTimeout: 40_000,
+    // A tab that comes late asks for the snapshot itself: the shared connection has only what is new.
+    lastEventId: 'new',
     transport: sharedTransport({ scope: 'todos', transport: fetchTransport() }),
     decode: {
       snapshot: (raw) => JSON.parse(raw) as TodosSnapshot,

@@ -29,18 +29,16 @@ export type AnswerState = 'streaming' | 'done' | 'stopped' | 'failed' | 'interru
  * - `too-long`, `too-slow`: the bounds of an answer
  * - `internal`: this server failed
  */
-const FAILURES = [
-  'upstream-unreachable',
-  'upstream-refused',
-  'upstream-busy',
-  'upstream-error',
-  'upstream-broken',
-  'upstream-silent',
-  'too-long',
-  'too-slow',
-  'internal',
-] as const
-export type FailureReason = (typeof FAILURES)[number]
+export type FailureReason =
+  | 'upstream-unreachable'
+  | 'upstream-refused'
+  | 'upstream-busy'
+  | 'upstream-error'
+  | 'upstream-broken'
+  | 'upstream-silent'
+  | 'too-long'
+  | 'too-slow'
+  | 'internal'
 
 /** The data of `snapshot`. */
 export interface Answer {

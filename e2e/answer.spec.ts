@@ -3,7 +3,7 @@ import type { Page } from '@playwright/test'
 import { answersPath } from '../shared/demos/answer'
 import { expect, test, type Site } from './fixture'
 
-const text = (page: Page) => page.getByRole('region', { name: 'Answer' })
+const text = (page: Page) => page.getByRole('region', { name: 'Answer', exact: true })
 const state = (page: Page, name: string) => expect(page.locator(`[data-state=${name}]`))
 
 async function ask(page: Page, site: Site, question = 'What is SSE?'): Promise<void> {

@@ -21,7 +21,7 @@ const PICTURES: Partial<Record<keyof typeof pages, { height: number; until: (pag
       await page.waitForTimeout(4_000)
     },
   },
-  comparison: { height: 940, until: (page) => page.waitForTimeout(30_000) },
+  comparison: { height: 1_000, until: (page) => page.waitForTimeout(30_000) },
 }
 
 await setup()

@@ -113,3 +113,13 @@ describe('tokens', () => {
     expect(await tokensOf('const a = 1\n', 'typescript', cache)).toEqual(lines)
   })
 })
+
+it('colours a file completely on a machine that is so slow that every line takes seconds', async () => {
+  const source = '<script setup lang="ts">\nimport { ref } from \'vue\'\nconst n = ref(1)\n</script>\n'
+  const normal = await tokensOf(source, 'vue', cache)
+  let now = Date.now()
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => (now += 1_000))
+  onTestFinished(() => clock.mockRestore())
+  expect(await tokensOf(source, 'vue', `${cache}-slow`)).toEqual(normal)
+  expect(normal[1]?.[0]).toEqual(['keyword', 'import '])
+})

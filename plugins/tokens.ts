@@ -39,6 +39,9 @@ const theme: ThemeRegistration = {
   ],
 }
 
+/** Without a limit. By default a line that takes half a second is left half coloured, which the first line of a process does on a busy machine. */
+const OPTIONS = { theme: 'kinds', tokenizeTimeLimit: 0 }
+
 const { version } = createRequire(import.meta.url)('shiki/package.json') as { version: string }
 
 /**
@@ -49,7 +52,7 @@ const { version } = createRequire(import.meta.url)('shiki/package.json') as { ve
  */
 export async function tokensOf(source: string, language: Language, cache: string): Promise<Token[][]> {
   const key = createHash('sha256')
-    .update(JSON.stringify([version, theme, language, source]))
+    .update(JSON.stringify([version, theme, OPTIONS, language, source]))
     .digest('hex')
   const file = `${cache}/${key}.json`
   try {
@@ -70,7 +73,7 @@ let highlighter: Promise<HighlighterCore> | undefined
 
 async function tokenize(source: string, language: Language): Promise<Token[][]> {
   highlighter ??= createHighlighter()
-  const lines = (await highlighter).codeToTokensBase(source, { lang: language, theme: 'kinds' })
+  const lines = (await highlighter).codeToTokensBase(source, { lang: language, ...OPTIONS })
   return lines.map((tokens) => {
     const merged: Token[] = []
     for (const { content, color = PLAIN } of tokens) append(merged, color, content)

@@ -24,6 +24,9 @@ const examples = readdirSync(`${root}client/demos`).filter((name) =>
 )
 const text = (page: Page) => expect(page.locator('#app'))
 
+/** These have no Start: they are open from the beginning. */
+const IMMEDIATE = ['answer', 'inbox', 'live', 'todos']
+
 /** What each shows after Start. */
 const SHOWS: Record<string, (page: Page, site: Site) => Promise<void>> = {
   timestamps: async (page) => {
@@ -65,6 +68,30 @@ const SHOWS: Record<string, (page: Page, site: Site) => Promise<void>> = {
   },
   wire: async (page) => {
     await text(page).toContainText('"event": "close"')
+  },
+  answer: async (page) => {
+    await page.getByRole('textbox').fill('What is SSE?')
+    await page.getByRole('button', { name: 'Ask' }).click()
+    await expect(page.locator('article')).toContainText('I am **not a model**')
+  },
+  inbox: async (page, site) => {
+    await text(page).toContainText('0 unread')
+    const body = new URLSearchParams({ user: 'ada', from: 'bob', text: 'hello' })
+    expect((await fetch(`${site.url}/sse/inbox/messages`, { method: 'POST', body })).ok).toBe(true)
+    await text(page).toContainText('1 unread')
+    await page.getByRole('button', { name: 'Mark as read' }).click()
+    await text(page).toContainText('0 unread')
+  },
+  live: async (page) => {
+    await text(page).toContainText('0 orders')
+    await page.getByRole('button', { name: 'Order a tea' }).click()
+    await text(page).toContainText('1 orders')
+  },
+  todos: async (page) => {
+    await page.getByRole('textbox').fill('milk')
+    await page.getByRole('textbox').press('Enter')
+    await page.getByRole('checkbox', { name: 'milk' }).click()
+    await expect(page.getByRole('checkbox', { name: 'milk' })).toBeChecked()
   },
 }
 
@@ -120,7 +147,7 @@ for (const [name, shows] of Object.entries(SHOWS)) {
       res.setHeader('Content-Type', 'text/javascript; charset=utf-8').end(bundle),
     )
     await page.goto(`${site.url}/example?${name}`)
-    await page.getByRole('button', { name: 'Start' }).first().click()
+    if (!IMMEDIATE.includes(name)) await page.getByRole('button', { name: 'Start' }).first().click()
     await shows(page, site)
     expect(problems).toEqual([])
   })

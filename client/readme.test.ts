@@ -22,6 +22,11 @@ const AROUND = `
   import { fetchTransport } from './fetchTransport'
   import { sharedTransport } from './sharedTransport'
   import { nativeTransport, useEventSource } from './useEventSource'
+  import { SseEmitter } from './sse/emitter.js'
+  import { Hub } from './sse/hub.js'
+  import { MemoryEventLog } from './sse/memoryEventLog.js'
+  import { nodeSink } from './sse/nodeSink.js'
+  declare const res: import('node:http').ServerResponse
   declare const priceSchema: { parse: (value: unknown) => { symbol: string; value: number } }
   declare const chart: { add: (price: { symbol: string; value: number }) => void }
   declare const user: { id: string }
@@ -34,19 +39,25 @@ it.each(['README.md', 'README.zh-CN.md'])('the code in %s compiles', { timeout: 
   symlinkSync(join(root, 'node_modules'), join(project, 'node_modules'), 'junction')
   for (const name of ['useEventSource.ts', 'fetchTransport.ts', 'sharedTransport.ts'])
     cpSync(join(root, 'client/composables', name), join(project, name))
+  cpSync(join(root, 'server/sse'), join(project, 'sse'), {
+    recursive: true,
+    filter: (source) => !source.endsWith('.test.ts'),
+  })
   const files = blocks(file, 'vue|ts').map(({ language, code }, n) => {
-    const name = `block${n}.${language}`
+    // A file that says its name is whole.
+    const [, named] = /^\/\/ (\w+\.ts)\b/.exec(code) ?? []
+    const name = named ?? `block${n}.${language}`
     const config = code.startsWith('// vite.config.ts\n')
     const whole = config
       ? `import { defineConfig } from 'vite'\nexport default defineConfig({\n${code}})`
       : `${AROUND}\n${code}`
-    writeFileSync(join(project, name), language === 'vue' ? code : whole)
+    writeFileSync(join(project, name), language === 'vue' || (named && !config) ? code : whole)
     return name
   })
   expect(files.length).toBeGreaterThan(3)
   const compilerOptions = {
     target: 'es2022',
-    lib: ['es2023', 'dom', 'dom.iterable'],
+    lib: ['es2023', 'es2024.string', 'dom', 'dom.iterable'],
     module: 'esnext',
     moduleResolution: 'bundler',
     types: ['node'],

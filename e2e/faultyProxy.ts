@@ -28,7 +28,10 @@ export class FaultyProxy {
   faults = 0
   #faulty = true
 
-  /** `between`: faults strike between two events, and never inside of one. */
+  /**
+   * `between`: faults strike between two events, and never inside of one. A lost connection then ends and is not reset, because a reset
+   * takes with it what the client has not read yet.
+   */
   constructor(target: number, seed: number, { between = false } = {}) {
     this.#target = target
     this.#seed = seed
@@ -120,15 +123,20 @@ export class FaultyProxy {
         return false
       case 'outage':
         this.#outageUntil = Date.now() + between(10, 100)
-        client.resetAndDestroy()
+        this.#lose(client)
         return false
       case 'delay':
         await sleep(between(5, 100))
         return true
       case 'reset':
-        client.resetAndDestroy()
+        this.#lose(client)
         return false
     }
+  }
+
+  #lose(client: Socket): void {
+    if (this.#between) client.end()
+    else client.resetAndDestroy()
   }
 }
 

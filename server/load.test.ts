@@ -59,14 +59,12 @@ describe('1,000 streams', () => {
       expect((await app.ask('GET', `${byHandPaths.push}?id=${n}-${n}&content=x`)).status).toBe(404)
   })
 
-  it('opened and closed one after the other in few connections leave nothing behind either', async () => {
+  it('opened and closed one after the other leave nothing behind either', async () => {
     const app = await startApp({ limits: { perAddress: 20 }, timestamps: { count: 0 } })
     await Promise.all(
       range(10).map(async () => {
-        const client = new Client(app.port)
         for (let n = 1; n <= 100; n++) {
-          client.received = ''
-          client.socket.write(request('GET', '/sse'))
+          const client = new Client(app.port, request('GET', '/sse'))
           await client.until(/event: close[^]*\r\n0\r\n\r\n$/)
         }
       }),

@@ -27,7 +27,7 @@ for (const [viewport, width, height] of [
         await page.goto(site.url + path)
         const output = page
           .locator('main')
-          .locator('textarea[readonly], figure:has(figcaption[aria-live]), .frame, .figures, .app, .todoapp')
+          .locator('textarea[readonly], figure:has(figcaption[aria-live]), .frame, .rows, .figures, .app, .todoapp')
           .first()
         const box = await output.boundingBox()
         expect((box?.y ?? Infinity) + ENOUGH, path).toBeLessThanOrEqual(height)

@@ -18,6 +18,8 @@ export default defineConfig<object, Pick<WorkerFixtures, 'engineName'>>({
   fullyParallel: true,
   forbidOnly: true,
   reporter: 'list',
+  // On two busy processors a page can take seconds to appear.
+  expect: { timeout: 10_000 },
   use: {
     locale: 'en-US',
     launchOptions: {

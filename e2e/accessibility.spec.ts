@@ -55,6 +55,8 @@ for (const [name, path] of Object.entries(pages)) {
   test(`${name}: every control can be reached by keyboard, and shows that it is`, async ({ page, site }) => {
     await page.goto(site.url + path)
     await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
+    // What a snapshot brings has controls, too.
+    await expect(page.locator('.loading')).toHaveCount(0)
     const controls = page.locator(FOCUSABLE).locator('visible=true')
     const expected = await controls.count()
     const reached = new Set<number>()

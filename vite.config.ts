@@ -42,6 +42,8 @@ export default defineConfig(({ isSsrBuild }) => ({
   },
   test: {
     root: path('./'),
+    // Vitest would leave a processor to others, and most tests wait.
+    maxWorkers: '100%',
     projects: [
       {
         extends: true,

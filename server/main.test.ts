@@ -1,14 +1,26 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { build } from 'vite'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { byHandPaths } from '../shared/demos/byHand'
 import { comparisonPaths } from '../shared/demos/comparison'
 import { Client, request } from './testing'
-import { startProcess } from './testingProcess'
+import { startProcess, type ServerProcess } from './testingProcess'
 
-// It compiles the page first, on a machine that may have other things to do.
-vi.setConfig({ testTimeout: 60_000 })
+// A machine that has other things to do takes its time to compile.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
+/** What `npm run serve` runs. It starts in a fraction of the time that `npm start` needs to compile the page. */
+const BUILT = [process.execPath, 'dist/server/main.js', '--built'] as const
+
+beforeAll(async () => {
+  // As `npm start` does: another server may be serving what is there.
+  await build({ logLevel: 'error', build: { emptyOutDir: false } })
+  await build({ logLevel: 'error', build: { ssr: '../server/main.ts' } })
+})
+
+const startBuilt = (env?: NodeJS.ProcessEnv): ServerProcess => startProcess(env, BUILT)
 
 describe('the server', () => {
   it('says that it compiles the page, and then its address, where it answers', async () => {
@@ -26,10 +38,10 @@ describe('the server', () => {
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
 
-    const { exit, printed } = startProcess({ PORT: String(port) })
+    const { exit, printed } = startBuilt({ PORT: String(port) })
     expect(await exit).toBe(1)
     expect(printed).toEqual({
-      stdout: 'Compiling the page …\n',
+      stdout: '',
       stderr: `Port ${port} is in use: end the program that uses it, or choose another, PORT=${port + 1} npm start.\n`,
     })
   })
@@ -39,7 +51,7 @@ describe('the server', () => {
     [{ HOST: '0.0.0.0' }, /^HOST is 0\.0\.0\.0[^\n]*set SSE_PUSH_TOKEN[^\n]*\n$/],
     [{ ALLOWED_HOSTS: 'app.example' }, /^ALLOWED_HOSTS is app\.example[^\n]*set SSE_PUSH_TOKEN[^\n]*\n$/],
   ])('says in one line what is wrong with %o, and exits with 1', async (env, line) => {
-    const { exit, printed } = startProcess(env)
+    const { exit, printed } = startBuilt(env)
     expect(await exit).toBe(1)
     expect(printed.stderr).toMatch(line)
     expect(printed.stderr.split('\n')).toHaveLength(2)
@@ -47,7 +59,7 @@ describe('the server', () => {
   })
 
   it('ends at a signal: tells its streams when to come back, and exits with 0', async () => {
-    const { listening, signal, exit, printed } = startProcess()
+    const { listening, signal, exit, printed } = startBuilt()
     const port = await listening()
     const client = new Client(port, request('GET', '/sse'))
     await client.until(/data: /)
@@ -60,7 +72,7 @@ describe('the server', () => {
   })
 
   it('closes at a signal what is not in use, also what was opened ahead, and answers what is on its way', async () => {
-    const { listening, signal, exit } = startProcess()
+    const { listening, signal, exit } = startBuilt()
     const port = await listening()
     const ahead = new Client(port)
     await once(ahead.socket, 'connect')
@@ -80,7 +92,7 @@ describe('the server', () => {
   })
 
   it('ends a comparison with all its ways at a signal, and exits with 0', async () => {
-    const { listening, signal, exit, printed } = startProcess()
+    const { listening, signal, exit, printed } = startBuilt()
     const port = await listening()
     const name = 'a-comparison-to-be-ended'
     const query = `?run=${name}&interval=2000&webhook=true`
@@ -102,7 +114,7 @@ describe('the server', () => {
   })
 
   it('ends a stream by hand as all others, and says goodbye', async () => {
-    const { listening, signal, exit, printed } = startProcess()
+    const { listening, signal, exit, printed } = startBuilt()
     const client = new Client(await listening(), request('GET', `${byHandPaths.subscribe}?id=a`))
     await client.until(/订阅成功/)
 
@@ -113,7 +125,7 @@ describe('the server', () => {
   })
 
   it('ends the streams over SHUTDOWN_MS, and is not ready meanwhile', async () => {
-    const { listening, signal, exit } = startProcess({ SHUTDOWN_MS: '600000' })
+    const { listening, signal, exit } = startBuilt({ SHUTDOWN_MS: '600000' })
     const port = await listening()
     const onItsWay = new Client(port, 'GET /readyz HTTP/1.1\r\nHost:')
     await once(onItsWay.socket, 'connect')
@@ -130,7 +142,7 @@ describe('the server', () => {
   })
 
   it('ends at once at the second signal, whatever still holds it', async () => {
-    const { listening, signal, exit } = startProcess()
+    const { listening, signal, exit } = startBuilt()
     const port = await listening()
     const stream = new Client(port, request('GET', '/sse'))
     await stream.until(/data: /)
@@ -147,9 +159,8 @@ describe('the server', () => {
 describe.each([
   ['npm start', ['npm', 'start']],
   ['npm run serve', ['npm', 'run', 'serve']],
-] as const)('the server that %s started', (name, command) => {
+] as const)('the server that %s started', (_name, command) => {
   it('ends at a signal to npm as at its own: with a hint to its streams, and leaving its port', async () => {
-    if (name === 'npm run serve') await buildServer()
     const { listening, signal, exit } = startProcess({}, command)
     const port = await listening()
     const client = new Client(port, request('GET', '/sse'))
@@ -163,9 +174,3 @@ describe.each([
     await once(again, 'listening')
   })
 })
-
-/** What `npm run serve` starts, beside the page that `npm start` has compiled. */
-async function buildServer(): Promise<void> {
-  const { build } = await import('vite')
-  await build({ logLevel: 'error', build: { ssr: '../server/main.ts' } })
-}

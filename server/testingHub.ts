@@ -20,8 +20,11 @@ export interface Store {
   isElsewhere?: true
   /** Loses everything. Logs that are open then find nothing, and tell their watchers to look. */
   wipe: () => Awaitable<void>
-  /** Loses the newest events, as if it were restored from a copy, and tells the watchers of its logs to look. */
-  setBack?: (events: number) => Awaitable<void>
+  /**
+   * Loses the newest events, as if it were restored from a copy, and tells the watchers of its logs to look. Resolves to what it
+   * then has, if that may be elsewhere than it was.
+   */
+  setBack?: (events: number) => Awaitable<readonly { position: string | null; data: string }[]>
   /** Lets time pass. */
   age?: (ms: number) => void
   close: () => Awaitable<void>
@@ -159,7 +162,8 @@ class Play {
     await this.#calm()
     await this.#settled()
     this.#history.wasSetBack = true
-    await this.#store.setBack(events)
+    for (const { position, data } of await this.#store.setBack(events))
+      if (position !== null) this.#history.appended(position, data)
     await this.#settled()
     // By the time that they are back the log may have caught up with their cursors.
     for (const client of this.#clients) if (!client.isConnected) client.mayBeDeceived = true

@@ -101,7 +101,10 @@ function redisStore(): Store {
     open,
     isElsewhere: true,
     wipe: () => replace(() => evaluate(WIPE)),
-    setBack: (events) => replace(() => evaluate(SET_BACK, String(events))),
+    setBack: async (events) => {
+      await replace(() => evaluate(SET_BACK, String(events)))
+      return []
+    },
     close: () => {
       for (const log of logs) log.close()
     },

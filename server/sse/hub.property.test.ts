@@ -7,7 +7,7 @@ function memoryStore(): Store {
   let now = 0
   let ids = 0
   /** What was done to the log since it was empty, and may be done again. */
-  let deeds: { at: number; ids: number; redo: (log: MemoryEventLog) => unknown }[] = []
+  let deeds: { at: number; ids: number; data: string; redo: (log: MemoryEventLog) => string | null }[] = []
   const wakers = new Set<() => void>()
   let log = create()
 
@@ -32,13 +32,18 @@ function memoryStore(): Store {
   const open = (): EventLog => ({
     retention: log.retention,
     append: (...args) => {
-      const deed = { at: now, ids, redo: (another: MemoryEventLog) => another.append(...args) }
+      const deed = {
+        at: now,
+        ids,
+        data: args[1].data ?? '',
+        redo: (another: MemoryEventLog) => another.append(...args),
+      }
       const position = log.append(...args)
       deeds.push(deed)
       return position
     },
     end: (...args) => {
-      const deed = { at: now, ids, redo: (another: MemoryEventLog) => another.end(...args) }
+      const deed = { at: now, ids, data: args[1].data ?? '', redo: (another: MemoryEventLog) => another.end(...args) }
       const position = log.end(...args)
       deeds.push(deed)
       return position
@@ -68,14 +73,16 @@ function memoryStore(): Store {
       const before = { now, ids }
       deeds = deeds.slice(0, -events)
       const next = create()
-      for (const deed of deeds) {
+      // Nobody watches it, so an epoch may have ended here that was still in use there.
+      const contents = deeds.map((deed) => {
         now = deed.at
         ids = deed.ids
-        deed.redo(next)
-      }
+        return { position: deed.redo(next), data: deed.data }
+      })
       now = before.now
       ids = before.ids
       replace(next)
+      return contents
     },
     age: (ms) => {
       now += ms

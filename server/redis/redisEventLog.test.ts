@@ -13,7 +13,7 @@ vi.setConfig({ testTimeout: 30_000 })
 
 const all = { maxBytes: 1e6 }
 const close = { event: 'close', data: '' }
-const AOF = ['--appendonly', 'yes', '--appendfsync', 'everysec']
+const AOF = ['--appendonly', 'yes', '--appendfsync', 'always']
 
 let shared: RedisProcess
 let prefixes = 0
@@ -35,6 +35,18 @@ const eventually = (assertion: () => unknown): Promise<unknown> =>
 const ready = (log: RedisEventLog): Promise<unknown> => eventually(() => expect(log.isReady).toBe(true))
 const dataIn = ({ events }: Batch): string[] =>
   events.map(({ frame }) => /^data: (.*)$/m.exec(frame.toString())?.[1] ?? '')
+
+/** What a newcomer gets. */
+async function kept(log: RedisEventLog, channel: string): Promise<string[]> {
+  const all: string[] = []
+  for (let cursor: string | null = null; ;) {
+    const batch = await log.read(channel, cursor, { maxBytes: 50 })
+    expect(batch.gap).toBeUndefined()
+    all.push(...dataIn(batch))
+    cursor = batch.events.at(-1)?.position ?? batch.after
+    if (cursor === batch.top) return all
+  }
+}
 const epochOf = (position: string): string => parsePosition(position)?.epoch ?? ''
 
 function watcher(): { [name in keyof Watcher]: ReturnType<typeof vi.fn<Watcher[name]>> } {
@@ -215,8 +227,9 @@ describe.runIf(hasRedis)('on a real Redis', () => {
       await eventually(() => expect(seen.onAppend).toHaveBeenCalled())
       expect(onConnection).toHaveBeenLastCalledWith(null)
       expect(await log.append('c', { data: 'a' }, { key: 'k' })).toBe(first)
-      expect(await log.append('c', { data: 'b' })).toBe(`${epochOf(first)}:2`)
-      expect(dataIn(await log.read('c', null, all))).toEqual(['a', 'b'])
+      await log.append('c', { data: 'b' })
+      expect(await log.read('c', first, all)).toMatchObject({ after: first, events: { length: 1 } })
+      expect(await kept(log, 'c')).toEqual(['a', 'b'])
       seen.onAppend.mockClear()
       await log.append('c', { data: 'c' })
       await eventually(() => expect(seen.onAppend).toHaveBeenCalled())
@@ -275,7 +288,7 @@ describe.runIf(hasRedis)('on a real Redis', () => {
       const redis = await ownRedis(['--dbfilename', 'dump.rdb'])
       const client = await admin(redis)
       const log = await opened({ url: redis.url })
-      await log.append('c', { data: 'a' })
+      const first = await log.append('c', { data: 'a' })
       await client.sendCommand(['SAVE'])
       const cursor = await log.append('c', { data: 'b' })
       await redis.kill()
@@ -284,11 +297,13 @@ describe.runIf(hasRedis)('on a real Redis', () => {
       expect((await log.read('c', cursor, all)).gap).toMatchObject({ reason: 'ahead' })
       const next = await log.append('c', { data: 'not b' })
       expect(epochOf(next)).not.toBe(epochOf(cursor))
-      expect((await log.read('c', cursor, all)).gap).toMatchObject({ reason: 'epoch', oldest: next })
-      expect((await log.read('c', '0', all)).gap).toMatchObject({ reason: 'trimmed' })
+      const again = await log.read('c', cursor, all)
+      expect(again).toMatchObject({ after: first, gap: { reason: 'ahead', latest: next } })
+      expect(dataIn(await log.read('c', again.after, all)), 'whoever is no longer ahead continues').toEqual(['not b'])
+      expect(await kept(log, 'c')).toEqual(['a', 'not b'])
     })
 
-    it('restored from an old AOF: whoever has seen more is ahead', async () => {
+    it('restored from an old AOF: whoever has seen more is told so', async () => {
       const redis = await ownRedis(AOF)
       const log = await opened({ url: redis.url })
       const first = await log.append('c', { data: 'a' })
@@ -303,10 +318,11 @@ describe.runIf(hasRedis)('on a real Redis', () => {
       await cp(copy, aof, { recursive: true })
       await redis.restart()
       await ready(log)
-      expect(await log.read('c', cursor, all)).toMatchObject({ after: first, gap: { reason: 'ahead', latest: first } })
+      expect((await log.read('c', cursor, all)).gap).toMatchObject({ reason: 'epoch', oldest: first, latest: first })
+      expect((await log.read('c', first, all)).gap).toBeUndefined()
     })
 
-    it('a replica that takes over: the next event begins a new epoch', async () => {
+    it('a replica that takes over: the next event begins a new epoch, in which everyone continues who is not ahead', async () => {
       const atOnce = [...AOF, '--repl-diskless-sync-delay', '0']
       const [redis, replica] = await Promise.all([ownRedis(atOnce), ownRedis(atOnce)])
       const { port } = new URL(redis.url)
@@ -320,8 +336,35 @@ describe.runIf(hasRedis)('on a real Redis', () => {
       await client.sendCommand(['REPLICAOF', 'NO', 'ONE'])
       const after = await opened({ url: replica.url, prefix: 'c' })
       expect((await after.read('c', cursor, all)).gap).toBeUndefined()
-      await after.append('c', { data: 'b' })
-      expect((await after.read('c', cursor, all)).gap).toMatchObject({ reason: 'epoch' })
+      const next = await after.append('c', { data: 'b' })
+      expect(epochOf(next)).not.toBe(epochOf(cursor))
+      expect(await after.read('c', cursor, all)).toMatchObject({ events: [{ position: next }], top: next })
+      const ahead = cursor.replace(/\d+$/, '2')
+      expect((await after.read('c', ahead, all)).gap).toMatchObject({ reason: 'ahead', latest: next })
+    })
+
+    it('restarted again and again: whoever was away all the time gets all of it, in order', async () => {
+      const redis = await ownRedis(AOF)
+      const log = await opened({ url: redis.url })
+      const first = await log.append('c', { data: '0' })
+      for (const data of ['1', '2', '3']) {
+        await redis.kill()
+        await redis.restart()
+        await ready(log)
+        await log.append('c', { data })
+      }
+      const end = (await log.end('c', close)) ?? ''
+      const got: string[] = []
+      let cursor = first
+      for (;;) {
+        const { gap, events, finished } = await log.read('c', cursor, all)
+        expect([gap, events.length > 0]).toEqual([undefined, true])
+        got.push(...events.map(({ frame }) => /^data: (.*)$/m.exec(frame.toString())?.[1] ?? ''))
+        cursor = events.at(-1)?.position ?? ''
+        if (finished) break
+      }
+      expect([got, cursor]).toEqual([['1', '2', '3', ''], end])
+      expect(await log.read('c', null, all)).toMatchObject({ events: [], after: `${epochOf(end)}+` })
     })
 
     it.each([

@@ -47,8 +47,9 @@ const MARK = randomBytes(15).toString('base64url')
  * A log that any number of processes share, on Redis Streams.
  *
  * A process reads a channel once for all of its subscribers: it keeps what was announced for a while, and asks Redis for whoever
- * is further behind. Room is what Redis has, so give it a `maxmemory`, the policy `noeviction`, and AOF. With AOF, what was
- * acknowledged survives a restart. Without, a restart begins new epochs, and subscribers are told of the gap.
+ * is further behind. Room is what Redis has, so give it a `maxmemory`, the policy `noeviction`, and AOF. With `appendfsync always`
+ * what was acknowledged survives a crash of Redis. Otherwise a crash may lose the newest events, and whoever has seen one of them is
+ * told of the gap: no position is given twice.
  */
 export class RedisEventLog implements EventLog {
   readonly retention: EventLog['retention']
@@ -169,7 +170,16 @@ export class RedisEventLog implements EventLog {
 /** What `scripts.read` returns: the position after the end of an epoch, or what was read. */
 type ReadReply =
   | [epoch: Buffer]
-  | [epoch: Buffer, after: Buffer, top: Buffer, oldest: Buffer, over: number, gap: Buffer, frames: Buffer[]]
+  | [
+      epoch: Buffer,
+      after: Buffer,
+      top: Buffer,
+      oldest: Buffer,
+      over: number,
+      gap: Buffer,
+      frames: Buffer[],
+      latest: Buffer,
+    ]
 
 function argumentsFor(after: string | null, cursor: ParsedPosition | null): [epoch: string, offset: string] {
   if (after === null) return ['', 'new']
@@ -192,16 +202,17 @@ function batchOf(reply: ReadReply | null, cursor: string | null, parsed: ParsedP
   const [start, newest, oldest] = rest.slice(0, 3).map(Number) as [number, number, number]
   const [isOver, reason, frames] = [rest[3] === 1, String(rest[4]), rest[5]]
   const position = (offset: number): Position => `${epoch}:${offset}`
+  const latest = String(rest[6]) || position(newest)
   const events = frames.map((frame, n) => ({ position: position(start + 1 + n), frame }))
   const batch: Batch = {
     events,
     after: cursor === null || reason !== '' ? position(start) : cursor,
-    top: position(newest),
+    top: latest,
     finished: isOver && reason === '' && start + events.length === newest,
   }
   if (reason === '') return batch
   const kept = oldest <= newest ? position(oldest) : null
-  return { ...batch, gap: { reason: reason as GapReason, requested, oldest: kept, latest: position(newest) } }
+  return { ...batch, gap: { reason: reason as GapReason, requested, oldest: kept, latest } }
 }
 
 function report(lost: Error | null): void {

@@ -1,8 +1,9 @@
 /**
  * The log's operations, each one atomic script. All keys of a channel have its hash tag, so that they are on one node of a cluster.
  *
- * - KEYS[1], a hash: `newest` and `oldest` epoch, `forgotten` (an epoch is gone), `generation`, and for an epoch `<id>`
- *   `top <id>`, `bytes <id>`, `next <id>`, `over <id>` (when it ended). It outlives the events.
+ * - KEYS[1], a hash: `newest` and `oldest` epoch, `forgotten` (an epoch is gone), `generation` (the server process that wrote the
+ *   newest epoch), and for an epoch `<id>` `top <id>`, `bytes <id>`, `next <id>`, `over <id>` (when it ended), `cut <id>` (its
+ *   server process ended first, so it continues in the next epoch). It outlives the events.
  * - KEYS[1]:<id>, a stream: the events kept, whose ids are `<offset>-<time>`
  * - KEYS[1]:<id>:keys, a hash: the offsets of the events that have a key
  *
@@ -62,7 +63,7 @@ local function forget(maxAge)
   while oldest ~= newest and now - numberOf('over ' .. oldest) >= maxAge do
     local after = get('next ' .. oldest)
     redis.call('DEL', streamOf(oldest), keysOf(oldest))
-    redis.call('HDEL', meta, 'top ' .. oldest, 'bytes ' .. oldest, 'next ' .. oldest, 'over ' .. oldest)
+    for _, field in ipairs({ 'top ', 'bytes ', 'next ', 'over ', 'cut ' }) do redis.call('HDEL', meta, field .. oldest) end
     set('oldest', after, 'forgotten', 1)
     oldest = after
   end
@@ -80,16 +81,6 @@ export const append: string = `${changing}
 local head, tail, key, newEpoch, isLast, waiting = unpack(ARGV, 1, 6)
 local subscribed, maxEvents, maxBytes, maxAge = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 
--- A server that keeps no AOF, or that was a replica, may lack what it acknowledged: its positions are not used again.
-local info = redis.call('INFO', 'server', 'persistence', 'replication')
-local generation = 'aof'
-if string.find(info, 'aof_enabled:0') then generation = string.match(info, 'run_id:(%x+)')
-elseif not string.find(info, 'master_replid2:0+%s') then generation = string.match(info, 'master_replid:(%x+)') end
-if get('newest') and get('generation') ~= generation then
-  redis.call('DEL', meta)
-  set('forgotten', 1)
-end
-
 if get('newest') then forget(maxAge) end
 if key ~= '' then
   local epoch = get('oldest')
@@ -101,10 +92,16 @@ if key ~= '' then
 end
 
 local epoch = get('newest')
+-- After a restart or a failover the newest events may be missing, although they were acknowledged. So their positions are not used
+-- again: whoever has seen them is ahead, and everyone else continues in the next epoch.
+local generation = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local isCut = epoch and not get('over ' .. epoch) and get('generation') ~= generation
+if isCut then set('over ' .. epoch, text(now), 'cut ' .. epoch, 1) end
 if not epoch or get('over ' .. epoch) then
   -- An end begins an epoch for whoever waits for its first event, also at another process.
   local isAwaited
-  if epoch then isAwaited = string.find(waiting, ' ' .. epoch .. '+ ', 1, true)
+  if isCut then isAwaited = true
+  elseif epoch then isAwaited = string.find(waiting, ' ' .. epoch .. '+ ', 1, true)
   else isAwaited = waiting ~= '' or redis.call('PUBSUB', 'SHARDNUMSUB', meta)[2] > subscribed end
   if isLast == '1' and not isAwaited then return nil end
   if epoch then set('next ' .. epoch, newEpoch) else set('oldest', newEpoch) end
@@ -154,7 +151,8 @@ return { newest, get('top ' .. newest), over and 1 or 0 }
  * `malformed` for no position; with one it may be `+`. Then the bytes of frames.
  *
  * Returns nil if the channel has nothing; else the epoch that was read, the offset after which, its top, the oldest that is
- * kept, 1 if it is over, the reason of a gap or '', and the frames. The epoch alone is the position after its end.
+ * kept, 1 if it is over, the reason of a gap or '', the frames, and the newest position if the epoch was cut. The epoch alone is
+ * the position after its end.
  */
 export const read: string = `${shared}
 local epoch, offset, maxBytes = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -163,13 +161,18 @@ if not newest then return nil end
 
 local gap = ''
 if epoch == '' then
+  epoch = get('oldest')
   if offset == 'new' then
     if get('over ' .. newest) then return { newest } end
-    epoch = newest
-  else
-    epoch = get('oldest')
-    if offset == 'malformed' then gap = 'malformed' elseif get('forgotten') then gap = 'trimmed' end
-  end
+    -- The newest epoch, with those before it that were cut.
+    local earlier = epoch
+    while earlier ~= newest do
+      local following = get('next ' .. earlier)
+      if not get('cut ' .. earlier) then epoch = following end
+      earlier = following
+    end
+  elseif offset == 'malformed' then gap = 'malformed'
+  elseif get('forgotten') then gap = 'trimmed' end
 elseif not get('top ' .. epoch) then
   epoch, gap = get('oldest'), 'epoch'
 elseif offset == '+' and get('over ' .. epoch) then
@@ -178,10 +181,20 @@ elseif offset == '+' and get('over ' .. epoch) then
   epoch, offset = following, '0'
 end
 
-local top, over = numberOf('top ' .. epoch), get('over ' .. epoch) and 1 or 0
-local first = oldestIn(epoch)
-local oldest = first and offsetOf(first) or top + 1
+local top, oldest
+local function lookAt(id)
+  epoch, top = id, numberOf('top ' .. id)
+  local first = oldestIn(id)
+  oldest = first and offsetOf(first) or top + 1
+end
+lookAt(epoch)
 local after = tonumber(offset) or (offset == '+' and math.huge) or oldest - 1
+while gap == '' and after == top and get('cut ' .. epoch) do
+  lookAt(get('next ' .. epoch))
+  after = offset == 'new' and oldest - 1 or 0
+end
+local isCut = get('cut ' .. epoch)
+local over = get('over ' .. epoch) and not isCut and 1 or 0
 if gap == '' then
   if after > top then gap = 'ahead' elseif after < oldest - 1 then gap = 'trimmed' end
 end
@@ -200,5 +213,6 @@ while gap == '' and from <= top and bytes < maxBytes do
   end
   if #entries == 0 then break end
 end
-return { epoch, text(after), text(top), text(oldest), over, gap, frames }
+local latest = isCut and newest .. ':' .. get('top ' .. newest) or ''
+return { epoch, text(after), text(top), text(oldest), over, gap, frames, latest }
 `

@@ -21,11 +21,11 @@ import type {
 
 export interface FetchTransportOptions {
   /**
-   * Any other method than GET may change something: such a request is repeated only if `retry.decide` says so, or if it was never
-   * sent. @default 'GET', or 'POST' with a body
+   * Methods other than GET may change state: once sent, such a request is repeated only if `retry.decide` says so.
+   * @default 'GET', or 'POST' with a body
    */
   method?: string | undefined
-  /** A function is called for every attempt: the place for fresh tokens. */
+  /** A function is called for every attempt, so it can return a fresh token. */
   headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
   /** A function is called for every attempt. */
   body?: BodyInit | null | (() => BodyInit | null | Promise<BodyInit | null>) | undefined
@@ -42,7 +42,7 @@ export interface FetchTransportOptions {
 const BODY_START = 2_000
 const BODY_TIMEOUT = 1_000
 
-/** Characters of one event, or of a line without an end. A server that sends more would fill the memory of the page. */
+/** Characters of one event or unfinished line. A server that sends more would fill the page's memory. */
 const MAX_EVENT = 2 ** 26
 
 /** A transport over `fetch`: it can send headers and a body, and sees the status of the response. */
@@ -77,7 +77,7 @@ async function stream(
     if (signal.aborted) return
     const response = await (options.fetch ?? fetch)(request.url, init)
     reader = response.body?.getReader()
-    // A `fetch` of the caller's may not pass the signal on: then this is what closes the connection.
+    // The caller's own `fetch` may ignore the signal: then only this closes the connection.
     whenAborted(signal, () => void reader?.cancel().catch(() => undefined))
 
     if (response.status === 204) {
@@ -91,11 +91,11 @@ async function stream(
     }
     sink.open()
     await read(reader, request, sink)
-    // A block without an empty line at its end is dropped, and so is its id (section 9.2.6).
+    // An unfinished block, without its empty line, is dropped together with its id (section 9.2.6).
     if (eof === 'close') sink.end('ended')
     else sink.fail({ kind: 'network', message: 'The server ended the response.' })
   } catch (cause) {
-    // A refused connection, an unknown host and a cross-origin response without permission are the same TypeError.
+    // A refused connection, an unknown host and a response that CORS forbids are all the same TypeError.
     sink.fail({ kind: 'network', message: 'The connection failed.', cause })
   } finally {
     void reader?.cancel().catch(() => undefined)
@@ -131,20 +131,20 @@ async function requestInit(
     method,
     headers: all,
     body: content,
-    // A body that is a stream is refused without it.
+    // Required if the body is a stream.
     ...(content instanceof ReadableStream && { duplex: 'half' }),
     credentials: withCredentials ? 'include' : 'same-origin',
-    // Sends `Cache-Control: no-cache`, which as a header of ours would need a CORS preflight.
+    // Sends `Cache-Control: no-cache`; setting that header here would need a CORS preflight.
     cache: 'no-store',
     signal,
   }
 }
 
-/** Reads to the end of the body, chunk by chunk: the next one is asked for once the last has been handed on. */
+/** Reads the body to its end, and each chunk only after the previous one was handed on. */
 async function read(reader: Reader | undefined, { lastEventId }: TransportRequest, sink: TransportSink): Promise<void> {
   let id = lastEventId
   let hasIdAlone = false
-  // An id counts with its event. Reported before it, a page that stops right then would resume after an event it never got.
+  // An id takes effect with its event. If it were reported first, a page that stops in between would resume after an event it never got.
   const reportIdAlone = (): void => {
     if (hasIdAlone) sink.id(id)
     hasIdAlone = false
@@ -163,7 +163,7 @@ async function read(reader: Reader | undefined, { lastEventId }: TransportReques
     },
     onRetry: (delay) => sink.retry(delay),
   })
-  // The parser strips one byte order mark, and only one is to be stripped.
+  // The parser strips a byte order mark, and only one may be stripped.
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   for (let chunk = await reader?.read(); chunk && !chunk.done; chunk = await reader?.read()) {
     // Comments have no event, but show that the connection is alive.
@@ -197,12 +197,12 @@ function retryAfterOf(headers: Headers): number | undefined {
   return delay >= 0 ? delay : undefined
 }
 
-/** UTF-8 as a string of one character per byte, which is what a header takes. */
+/** UTF-8 as a string of one character per byte, as headers require. */
 function bytesAsText(text: string): string {
   return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join('')
 }
 
-/** The beginning of an error page. One that does not end must not hold the error back. */
+/** The beginning of an error page. A page that never ends must not hold the error back. */
 async function bodyStart(reader: Reader | undefined): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''

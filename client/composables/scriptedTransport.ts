@@ -1,17 +1,17 @@
-/** For tests: a transport whose connections do what the test says. */
+/** For tests: a transport whose connections the test controls. */
 import type { Transport, TransportRequest, TransportSink } from './useEventSource'
 
 export interface ScriptedConnection {
   readonly request: TransportRequest
   readonly sink: TransportSink
-  /** What was listened to, in order. */
+  /** The names passed to `listen`, in order. */
   readonly names: string[]
   closed: boolean
 }
 
 export class ScriptedTransport {
   readonly connections: ScriptedConnection[] = []
-  /** Called for each connection, once it is in the list. */
+  /** Called for each connection once it is in `connections`. */
   onConnect: (() => void) | undefined
 
   readonly transport: Transport = (request, sink) => {

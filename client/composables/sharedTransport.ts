@@ -7,9 +7,9 @@
  *     const transport = sharedTransport({ scope: user.id, transport: fetchTransport() })
  *     const { content } = useEventSource('/sse', { transport })
  *
- * Tabs of one scope, URL and credentials form a group. The tab that holds the group's lock (Web Locks) leads: it has the
- * connection, and reports what that brings to the others over a BroadcastChannel, then to itself. The browser passes the lock on
- * when its tab is closed or crashes, and a tab that leaves or freezes releases it.
+ * Tabs with the same scope, URL and credentials form a group. The tab that holds the group's lock (Web Locks) leads: it has the
+ * connection, and reports everything it receives to the others over a BroadcastChannel, then to itself. The browser passes the lock
+ * on when its tab is closed or crashes, and a tab that is left or frozen releases it.
  *
  *                     welcome                       lock, echo
  *      joining ───────────────────────▶ follower ────────────────▶ leader
@@ -21,24 +21,24 @@
  *         │   its last event                                           │
  *         └────────────────── the lock was stolen ─────────────────────┘
  *
- * A tab that is alone has a connection of its own, and leads with that if it gets the lock. A joining tab that gets it leads, too.
+ * A tab that is alone has a connection of its own, and leads with it if it gets the lock. A joining tab that gets the lock leads, too.
  *
  * - `report`, leader to all: an event, or a change of its connection; numbered (`seq`) within its time as leader (`term`).
- * - `hello`, to the leader: this is my last event; are you there? Said on joining, and when nothing was heard for a while.
- * - `welcome`, leader to one tab: what came after your last event, if I know, and my last report.
+ * - `hello`, to the leader: this is my last event; are you there? Sent on joining, and when nothing was heard for a while.
+ * - `welcome`, leader to one tab: the events after your last one, if I know it, and my last report.
  * - `echo`, to oneself: messages keep their order. A leader that ends its connection hears its own echo before it releases the lock,
- *   and the next one hears its own before it connects: by then it has heard all that the last leader said.
+ *   and the next one hears its own before it connects: by then it has heard everything the last leader said.
  *
- * Nothing is lost or doubled, because a tab takes an event only from a log or a connection in which it follows the last event that
- * the tab has: by the numbers of reports where it knows them, otherwise by id, as a server does. A tab whose last event the leader
- * does not know asks the server, over a connection of its own, until the leader knows it.
+ * Nothing is lost or doubled, because a tab accepts an event only if it directly follows the tab's last event in the same log or
+ * connection: by report number if it is known, otherwise by id, as a server does. A tab whose last event the leader does not know
+ * asks the server, over a connection of its own, until the leader knows it.
  *
- * Events without ids cannot be found by id. While one tab leads, nothing of them is lost or doubled either. When another takes over,
- * its connection is a new one, as after any reconnect: what the server repeats is repeated, and what it sent before is missing.
+ * Events without ids cannot be found by id. They are neither lost nor doubled while one tab leads. When another takes over, its
+ * connection is a new one, as after any reconnect: events that the server repeats arrive twice, and events sent in between are lost.
  * In a stream with ids, an event without one counts as part of the event before it.
  *
  * With an inner transport that receives every event (`fetchTransport`), a group has one connection. Native EventSource receives only
- * the names it was told, so there each set of names is a group: a tab that adds a name moves to another one, and resumes by id.
+ * the names it was told, so there each set of names is a group: a tab that adds a name moves to another group, and resumes by id.
  */
 import type {
   ConnectionFailure,
@@ -56,18 +56,18 @@ export interface SharedTransportOptions {
   transport: Transport
 }
 
-/** Tabs with another version of the protocol form groups of their own: count it up whenever a message changes. */
+/** Tabs with another version of the protocol form groups of their own: increment it whenever a message changes. */
 const PROTOCOL = 'sharedTransport 2'
 
-/** Bounds of what a tab keeps for those that are behind: events, and characters. */
+/** How much a tab keeps for tabs that are behind: events, and characters. */
 const MAX_EVENTS = 1_000
 const MAX_SIZE = 2 ** 20
 
-/** Milliseconds, and up to half more at random, for a leader to answer; and how many times it may not before its lock is stolen. */
+/** Milliseconds, plus up to half as many at random, for a leader to answer; and how many answers it may miss before its lock is stolen. */
 const PATIENCE = 2_000
 const MAX_UNANSWERED = 2
 
-/** Milliseconds for a leader to receive what a tab has and it has not, before that tab asks the server. */
+/** Milliseconds for a leader to receive events that only another tab has, before that tab asks the server. */
 const CATCH_UP = 1_000
 
 /** Milliseconds that a handover may take before pages are told that the connection is gone. */
@@ -99,7 +99,7 @@ type Shown = 'connecting' | 'open' | 'retrying'
 interface Hello {
   kind: 'hello'
   from: string
-  /** The newest that the tab has heard of. */
+  /** The newest term that the tab has heard of. */
   term: string
   at: Position
 }
@@ -111,7 +111,7 @@ interface Welcome {
   seq: number
   /** The position in the hello: an alone tab has moved on since. */
   asked: Position
-  /** What came after it; null if the leader does not know. */
+  /** The entries after it; null if the leader does not know it. */
   entries: readonly Entry[] | null
   /** Where the leader is. */
   end: Position
@@ -122,7 +122,7 @@ interface Welcome {
 type Message =
   { kind: 'echo'; from: string } | Hello | Welcome | { kind: 'report'; term: string; seq: number; report: Report }
 
-/** A transport that shares the connection of another transport between tabs. Where tabs cannot agree, each has its own. */
+/** A transport that shares another transport's connection between tabs. Without Web Locks or BroadcastChannel, each tab has its own. */
 export function sharedTransport({ scope, transport }: SharedTransportOptions): Transport {
   const { receivesAllEvents = false, once = false } = transport
   const shared: Transport = (request, sink) => {
@@ -145,7 +145,7 @@ function share(
   let role: 'away' | 'follower' | 'alone' | 'leader' = 'away'
   const is = (one: typeof role): boolean => role === one
 
-  // --- What this tab has received, and what its page was told
+  // --- What this tab has received, and what it told its page
 
   /** Of this tab's own last report. */
   let seq = 0
@@ -173,7 +173,7 @@ function share(
   }
 
   function show(next: 'open' | 'retrying'): void {
-    // When one tab's connection takes the place of another's, the page need not know.
+    // The page need not know that one tab's connection replaced another's.
     const isStillOpen = next === 'open' && shown === 'open'
     shown = next
     wasOpen ||= next === 'open'
@@ -181,18 +181,18 @@ function share(
     else sink[next]()
   }
 
-  /** Keeps only the id: to the others, this tab has just come. */
+  /** Keeps only the id: to the others, this tab is new. */
   function forget(): void {
     log = new Log({ term: me, seq: ++seq, id: log.end.id })
   }
 
-  // --- A connection of this tab's, while it leads or is alone
+  // --- This tab's own connection, while it leads or is alone
 
   let disconnect: (() => void) | null = null
 
   function connect(): void {
     let connection: TransportConnection | null = null
-    /** Reported at the end of the turn, unless an event makes it superfluous: an id must not be known before its event. */
+    /** Reported at the end of the turn, unless an event replaces it: an id must not be known before its event. */
     let pending: Report | null = null
     let failing: ReturnType<typeof setTimeout> | undefined
 
@@ -209,7 +209,7 @@ function share(
       })
     }
     const fail = (failure: ConnectionFailure): void => {
-      // In a later task: a page that is about to leave loses its connection first, and that is no failure of the stream.
+      // In a later task: a page that is being left loses its connection first, which is not a failure of the stream.
       failing ??= setTimeout(() => say({ kind: 'fail', failure }))
     }
     const late = setTimeout(() => {
@@ -247,7 +247,7 @@ function share(
     }
   }
 
-  /** The others first: what the page does with it may end this connection. */
+  /** The others first: this tab's page may end the connection in response. */
   function report(what: Report): void {
     const at = { term: is('leader') ? term : me, seq: ++seq }
     if (is('leader')) post({ kind: 'report', ...at, report: portable(what) })
@@ -260,7 +260,7 @@ function share(
   let group = ''
   let channel: BroadcastChannel | null = null
   let ticker: ReturnType<typeof setInterval> | undefined
-  /** Of the newest leader heard of. A leader with an older one had its lock stolen while it hung, and does not know yet. */
+  /** The term of the newest leader heard of. A leader with an older term had its lock stolen while it hung, and does not know yet. */
   let term = ''
   /** The last report heard in that term; null while joining. */
   let cursor: number | null = null
@@ -273,7 +273,7 @@ function share(
     const next = JSON.stringify([...wanted, transport.receivesAllEvents ? 'all' : [...names].sort()])
     if (!is('away') && next === group) return
     leave()
-    // In another group, what it has kept lacks the events of the new name.
+    // This tab's log lacks the events of a new name, so it is useless to the other group.
     if (next !== group) {
       if (group !== '') forget()
       term = ''
@@ -331,14 +331,14 @@ function share(
 
   // --- Following
 
-  /** From a report on, or from none while joining. */
+  /** Follows from this report on; null while joining. */
   function follow(from: number | null): void {
     cursor = from
     clearTimeout(catchUp)
     catchUp = undefined
   }
 
-  /** To whoever leads, one at a time. */
+  /** Asks the leader, one question at a time. */
   function hello(): void {
     if (!isAsking) post({ kind: 'hello', from: me, term, at: log.end })
     isAsking = true
@@ -394,7 +394,7 @@ function share(
     const held = (): Promise<void> =>
       new Promise((release) => {
         signal.addEventListener('abort', () => {
-          // A page that has been left or frozen would not hear its echo.
+          // A page that was left or frozen would not hear its echo.
           if (isSuspended) release()
           else whenSaid(release)
         })
@@ -416,7 +416,7 @@ function share(
     other.close()
   }
 
-  /** Calls back once the browser passes on what this tab said last. Locks take another route, and could reach the next leader first. */
+  /** Calls back once the browser has delivered this tab's last message. Locks take another route, and could reach the next leader first. */
   function whenSaid(callback: () => void): void {
     const echo = new BroadcastChannel(group)
     const waiting = new AbortController()
@@ -442,16 +442,16 @@ function share(
     if (!disconnect) connect()
   }
 
-  /** A term is a time, so that it is also later than one that nobody is left to tell of, and a name. They compare as strings. */
+  /** A term is a time and a name. The time makes it later even than terms that no open tab remembers. Terms compare as strings. */
   function announce(last: string): void {
     tookOver = log.end
     term = `${Math.max(Date.now(), (Number.parseInt(last) || 0) + 1)} ${me}`
-    // Also for the pages: the silence of the last connection is not that of this one.
+    // The pages need it too: the last connection's silence does not count against this one.
     report({ kind: 'activity' })
   }
 
   function welcome({ from, term: known, at }: Hello): void {
-    // The clock was set back. Or the lock was stolen from this tab: then whoever has it now takes a later term still.
+    // Either the clock was set back, or the lock was stolen from this tab: then its new holder takes an even later term.
     if (known > term) announce(known)
     // Without an id, a tab that followed another leader gets everything since this one took over.
     const entries = log.after(at) ?? (at.id === '' && at.term !== from ? log.after(tookOver) : null)
@@ -463,7 +463,7 @@ function share(
     disconnect?.()
     role = 'follower'
     follow(null)
-    // Without ids, what this connection brought cannot be compared with what the new leader's brings.
+    // Without ids, this connection's events cannot be compared with those of the new leader's.
     if (log.end.id === '') forget()
     queue()
     isAsking = false
@@ -482,7 +482,7 @@ function share(
     const { held = [] } = await locks.query()
     if (is('leader') || is('away') || isClaiming) return
     const holder = held.find(({ name }) => name === group)?.clientId
-    // Whoever has just been given the lock has all its time before it.
+    // A tab that has just got the lock gets the full time to answer.
     if (wasHeard || holder !== suspect) unanswered = 0
     else unanswered++
     suspect = holder
@@ -493,7 +493,7 @@ function share(
     wasHeard = false
   }
 
-  // --- The page. One that leaves or freezes lets another tab lead, and comes back as one that is behind.
+  // --- The page. One that is left or frozen lets another tab lead; when it comes back, it catches up like any follower.
 
   const ending = new AbortController()
   const { signal } = ending
@@ -517,7 +517,7 @@ function share(
   onSuspend(suspend, signal)
   addEventListener('pageshow', resume, { signal })
   if (typeof document !== 'undefined') document.addEventListener('resume', resume, { signal })
-  // In a microtask: names that come in one turn are one group, or one move.
+  // In a microtask: names added in one turn make one group, or one move.
   queueMicrotask(enter)
   return {
     listen: (name) => {
@@ -563,7 +563,7 @@ class Log {
   }
 }
 
-/** The entries after a position; null if it is not among them. An id is that of its last event, as for a server. */
+/** The entries after a position; null if it is not among them. An id stands for the last event that has it, as for a server. */
 function after({ term, seq, id }: Position, start: Position, entries: readonly Entry[]): readonly Entry[] | null {
   const known = [start, ...entries]
   let found = known.findIndex((one) => one.term === term && one.seq === seq)

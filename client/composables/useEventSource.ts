@@ -17,7 +17,7 @@
  *     idle ── start ──> connecting ────> open ──── done event, 204, stop ────> closed
  *                           │  ▲          │
  *                    error  ▼  │ retry    │ connection lost
- *                        reconnecting <───┘ ── an error that will not pass ──> failed
+ *                        reconnecting <───┘ ── permanent error ───────────────> failed
  *
  * Sections are those of the HTML standard: https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
@@ -73,7 +73,7 @@ export type EventSourceErrorKind = ConnectionErrorKind | 'decode' | 'handler'
  * - `stopped`: `stop()` was called, or the component was unmounted
  * - `finished`: the done event arrived
  * - `no-content`: the server answered 204, which tells a client to stop reconnecting (section 9.2.3)
- * - `ended`: the server ended the response, and the transport was told to take that for the end of the stream
+ * - `ended`: the server ended the response, and the transport treats that as the end of the stream
  */
 export type EventSourceReason = 'stopped' | 'finished' | 'no-content' | 'ended' | ConnectionErrorKind
 
@@ -93,7 +93,7 @@ interface ErrorDetails {
   cause?: unknown
 }
 
-/** Anything that went wrong. `kind` tells errors apart; the details that a kind does not have are undefined. */
+/** Anything that went wrong. `kind` tells errors apart; details that do not apply to a kind are undefined. */
 export class EventSourceError<Kind extends EventSourceErrorKind = EventSourceErrorKind> extends Error {
   declare readonly kind: Kind
   /** The HTTP status, where the transport could see it. */
@@ -108,7 +108,7 @@ export class EventSourceError<Kind extends EventSourceErrorKind = EventSourceErr
 
   constructor(kind: Kind, message: string, details: ErrorDetails = {}) {
     super(message)
-    // The cause too, which super takes only from ES2022 on.
+    // Sets `cause` too, which `super` accepts only since ES2022.
     Object.assign(this, details, { name: 'EventSourceError', kind })
   }
 }
@@ -145,7 +145,7 @@ export type EventsOf<Decode extends DecoderMap, Name extends string> = {
   [Event in (keyof Decode & string) | Name | 'message']: Decoded<Decode, Event>
 }
 
-/** Where names are only known as `string`, or a decoder may be missing, data may also be text. */
+/** If names are only known as `string`, or a decoder may be missing, data may also be text. */
 type Decoded<Decode extends DecoderMap, Name extends string> = string extends Name | keyof Decode
   ? string | Returned<Decode[keyof Decode]>
   : Name extends keyof Decode
@@ -159,7 +159,7 @@ export type EventOf<Events> = {
   [Name in keyof Events]: { readonly event: Name; readonly data: Events[Name]; readonly id: string }
 }[keyof Events]
 
-/** `any`, as `JSON.parse` returns it, becomes `unknown`: it has to be checked before it is used. */
+/** `any`, the type of `JSON.parse`, becomes `unknown`: data must be checked before use. */
 type Checked<Events> = { [Name in keyof Events]: 0 extends 1 & Events[Name] ? unknown : Events[Name] }
 
 /** The data of an event by its name: text if the event is not declared, unknown if the name is not known. */
@@ -173,8 +173,8 @@ type DataOf<Events, Name extends string> = string extends Name
 // Options
 
 /**
- * When and how often to reconnect. A delay is half fixed and half random. After a server's `retry:` or `Retry-After` it is at
- * least that long; neither counts beyond an hour.
+ * When and how often to reconnect. A delay is half fixed and half random. A server's `retry:` or `Retry-After` is the minimum,
+ * up to an hour.
  */
 export interface RetryOptions {
   /** Milliseconds: the longest first delay; it doubles with each attempt. A server's `retry:` takes its place. @default 1_000 */
@@ -187,8 +187,8 @@ export interface RetryOptions {
   stableAfter?: number | undefined
   /**
    * Whether to retry: true, false, or after how many milliseconds. `attempt` counts from 1 and includes the browser's. The
-   * default retries what may pass: `network`, `refused`, `timeout`, `request`, and of `http` 5xx, 408, 425 and 429; but no
-   * request other than GET that was sent.
+   * default retries transient errors: `network`, `refused`, `timeout`, `request`, and of `http` 5xx, 408, 425 and 429. Once a
+   * request other than GET was sent, the default does not repeat it.
    */
   decide?: ((error: ConnectionError, attempt: number) => boolean | number) | undefined
 }
@@ -198,13 +198,13 @@ export interface EventSourceOptions<
   Name extends string = never,
   Done extends string = 'close',
 > {
-  /** Start by itself, once the component is mounted. @default false */
+  /** Start automatically once the component is mounted. @default false */
   immediate?: boolean | undefined
   /** Decoders by event name; they type the events. Without one, data is the raw text. */
   decode?: (Decode & DecoderMap) | undefined
   /** Further events for `reduce` and `last`, besides `message` and those of `decode`. */
   events?: readonly Name[] | undefined
-  /** Characters of string content to keep, the newest. @default Infinity */
+  /** How many characters of string content to keep: the newest. @default Infinity */
   limit?: number | undefined
   /**
    * What ends the stream for good: an event's name; a predicate, asked before decoding about `message` and the events of `decode`
@@ -234,7 +234,7 @@ export interface EventSourceOptions<
 }
 
 export interface Reduction<Content, Events> {
-  /** The content before the first event: a value, or a function that makes one, for content that `reduce` changes in place. */
+  /** The content before the first event: a value, or a function that creates one if `reduce` changes the content in place. */
   initial: Content | (() => Content)
   /**
    * Returns the content after one more event. Without it, the data of each `message` is appended to a string. To pass the content
@@ -257,7 +257,7 @@ export interface UseEventSourceReturn<
   readonly reason: Readonly<Ref<EventSourceReason | null>>
   /** The newest error; null again once a connection opens. */
   readonly error: Readonly<Ref<AnyEventSourceError | null>>
-  /** Where the stream would resume; empty if it would start anew. */
+  /** The id after which the stream would resume; empty if it would start over. */
   readonly lastEventId: Readonly<Ref<string>>
   /** Attempts to reconnect since the connection was last stable. */
   readonly attempt: Readonly<Ref<number>>
@@ -274,7 +274,7 @@ export interface UseEventSourceReturn<
   clear: () => void
   /**
    * Calls `handler` for every event of that name: at once, in order, exactly once. Works for any name, at any time.
-   * Returns a function that unsubscribes, which the end of the calling component or scope does too.
+   * Returns an unsubscribe function, which is also called when the calling component or scope is disposed.
    */
   on: <Name extends string>(
     event: Name,
@@ -324,7 +324,7 @@ export interface TransportSink {
   end: (reason: 'no-content' | 'ended') => void
   /** The connection is over. */
   fail: (failure: ConnectionFailure) => void
-  /** Something arrived, if only a comment: the connection is alive. Messages need not be reported twice. */
+  /** Data arrived, even if only a comment: the connection is alive. `message` implies it. */
   activity: () => void
   /** The server's `retry:`, in milliseconds. */
   retry: (delay: number) => void
@@ -344,7 +344,7 @@ export interface Transport {
   (request: TransportRequest, sink: TransportSink): TransportConnection
   /** It reports events of every name, so `listen` does nothing. @default false */
   readonly receivesAllEvents?: boolean
-  /** A request may change something, so only `retry.decide` may have one repeated that was sent. @default false */
+  /** Requests may change state: once sent, one is repeated only if `retry.decide` says so. @default false */
   readonly once?: boolean
 }
 
@@ -356,9 +356,9 @@ const PROBE_TIMEOUT = 5_000
 /**
  * The browser's own EventSource. It sends no custom headers and reconnects lost connections itself.
  *
- * When it gives up it hides the reason: 204, 404 and 503 look alike. So it asks once, by `fetch`, and drops the answer after its
- * head. That answer could swallow events, so it asks only when none can be lost: when the stream was never open, or when the
- * request can name the last id received.
+ * When EventSource gives up, it hides the reason: 204, 404 and 503 look alike. The transport then asks once, by `fetch`, and drops
+ * the response after its head. That response could swallow events, so the transport asks only if none can be lost: if the stream
+ * was never open, or if the request can name the last id received.
  */
 export const nativeTransport: Transport = (request, sink) => {
   if (typeof EventSource === 'undefined') throw new TypeError('No EventSource: use fetchTransport.')
@@ -374,7 +374,7 @@ export const nativeTransport: Transport = (request, sink) => {
 
   function close(): void {
     source.close()
-    // One that was closed in `pagehide` is revived by WebKit when the page comes back from the history.
+    // WebKit revives an EventSource that was closed in `pagehide` when the page comes back from the history.
     source.onopen = source.onerror = () => source.close()
     probe.abort()
     clearTimeout(probeTimer)
@@ -384,7 +384,7 @@ export const nativeTransport: Transport = (request, sink) => {
     probeTimer = setTimeout(close, PROBE_TIMEOUT)
     try {
       const response = await fetch(urlWithId(), {
-        // For a server that only knows the header. It carries bytes, one per character; to another origin it needs a CORS preflight.
+        // For servers that read only the header. Headers carry bytes, one per character; cross-origin, this one needs a CORS preflight.
         headers: { Accept: 'text/event-stream', ...(id && isSameOrigin && { 'Last-Event-ID': bytesAsText(id) }) },
         credentials: withCredentials ? 'include' : 'same-origin',
         cache: 'no-store',
@@ -408,7 +408,7 @@ export const nativeTransport: Transport = (request, sink) => {
     if (isMessage(event)) return
     const canAsk = !wasOpen || (id !== '' && (isSameOrigin || lastEventIdParam))
     if (source.readyState !== source.CLOSED) sink.retrying()
-    // Asking takes time, in which a page must not be told that the stream is open.
+    // Asking takes time, and meanwhile the status must not be `open`.
     else if (canAsk && !isOpen) void failWithReason()
     else sink.fail(REFUSED)
     isOpen = false
@@ -451,7 +451,7 @@ function retryAfterOf(headers: Headers): number | undefined {
   return delay >= 0 ? delay : undefined
 }
 
-/** The URL with the parameter in its query, and otherwise byte for byte as it was: it may be signed. Its fragment is never sent. */
+/** The URL with the parameter in its query, otherwise unchanged byte for byte: it may be signed. Its fragment is never sent. */
 function withParameter(url: string, name: string, value: string): string {
   const [, path = '', query = ''] = /^([^?#]*)\??([^#]*)/.exec(url) ?? []
   const start = `${encodeURIComponent(name)}=`
@@ -459,7 +459,7 @@ function withParameter(url: string, name: string, value: string): string {
   return `${path}?${[...others, start + encodeURIComponent(value)].join('&')}`
 }
 
-/** UTF-8 as a string of one character per byte, which is what a header takes. */
+/** UTF-8 as a string of one character per byte, as headers require. */
 function bytesAsText(text: string): string {
   return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join('')
 }
@@ -467,7 +467,7 @@ function bytesAsText(text: string): string {
 // ---------------------------------------------------------------------------------------------------------------------
 // The composable
 
-/** What the refs show. It changes as one: no ref is ever ahead of another. */
+/** What the refs show. It changes as a whole: no ref is ever ahead of another. */
 interface State {
   content: unknown
   last: UntypedEvent | null
@@ -480,8 +480,8 @@ interface State {
 }
 
 /**
- * What the stream is doing: holding a connection, waiting to make the next one, or nothing. Everything that belongs to a stage, as
- * its timers and the listeners of the page, ends with it. A callback knows by comparing whether its connection is still the stage.
+ * What the stream is doing: holding a connection, waiting to make the next one, or nothing. Everything that belongs to a stage, such
+ * as timers and page listeners, ends with it. A callback checks whether its connection is still the current stage.
  */
 type Stage = Connection | 'waiting' | 'ended'
 
@@ -492,15 +492,15 @@ interface Connection {
   isRetrying: boolean
 }
 
-/** In the order in which readers run: whoever watches the status finds all that came before it. */
+/** Watchers run in this order, those of the status last. */
 const KEYS = ['content', 'last', 'lastEventId', 'error', 'reason', 'attempt', 'retryAt', 'status'] as const
 
 const IDLE = { status: 'idle', reason: null, error: null, attempt: 0 } as const
 
-/** Milliseconds until a commit comes without an animation frame: there are none while the page is hidden. */
+/** Milliseconds until a commit without an animation frame: a hidden page has none. */
 const FRAME_TIMEOUT = 250
 
-/** Milliseconds between two readings of the clock, and for a page that slept to be handed what has arrived meanwhile. */
+/** Milliseconds between clock checks, and how long a page that wakes up waits for data that arrived while it slept. */
 const TICK = 1_000
 
 /** Milliseconds: bounds of what a server may ask for. */
@@ -508,7 +508,7 @@ const MIN_SERVER_RETRY = 10
 const MIN_RETRY_AFTER = 1_000
 const MAX_SERVER_DELAY = 3_600_000
 
-/** Milliseconds: a longer timer fires at once. */
+/** Milliseconds: timers with a longer delay fire at once. */
 const MAX_TIMER = 2 ** 31 - 1
 
 /** Signs that time may have passed unnoticed, or that the network is back. */
@@ -598,15 +598,15 @@ export function useEventSource(
   const state: State = { content: initialContent(), last: null, lastEventId, retryAt: null, ...IDLE }
   let published: State = { ...state }
   const triggers = {} as Record<keyof State, () => void>
-  /** There is something to publish, but it has to wait for what is under way. */
+  /** There is something to publish; while `isHeld` it has to wait. */
   let isDirty = false
   let isHeld = false
-  /** By `reduce`, in place: it is the same object, and yet has changed. */
+  /** `reduce` changed the content in place: the same object, with new content. */
   let isContentMutated = false
   let cancelCommit: (() => void) | undefined
 
-  // They ignore writes: Pinia writes to all refs of a store when it takes over what a server rendered. The content is marked as
-  // shallow, so that watchers also run when `reduce` changed it in place.
+  // The refs ignore writes, because Pinia writes to all refs of a store when it hydrates. The content is marked as shallow, so that
+  // watchers also run when `reduce` changed it in place.
   const refs = KEYS.map((key) => {
     const ref = customRef((track, trigger) => {
       triggers[key] = trigger
@@ -621,7 +621,7 @@ export function useEventSource(
     return [key, Object.assign(ref, { __v_isShallow: key === 'content' })] as const
   })
 
-  /** Brings the refs up to date, and runs the readers of those that changed. What a reader changes meanwhile comes after that. */
+  /** Updates the refs, and runs the watchers of those that changed. Changes made by a watcher are published afterwards. */
   function publish(): void {
     isDirty = true
     if (isHeld) return
@@ -676,7 +676,7 @@ export function useEventSource(
 
   // --- Events: from the connection to the handlers at once, to the refs with the next commit
 
-  /** An id that `clear` forgot. A transport goes on reporting it with events that have no id of their own. */
+  /** An id that `clear` forgot. A transport keeps reporting it with events that have no id of their own. */
   let forgottenId: string | null = null
 
   function remember(id: string): void {
@@ -687,7 +687,7 @@ export function useEventSource(
 
   function receive(mine: Stage, raw: RawEvent): void {
     remember(raw.id)
-    // Whatever these callbacks do, as `stop`, is seen together with what the event brings.
+    // Whatever these callbacks change, for example with `stop`, becomes visible together with the event.
     const wasHeld = isHeld
     isHeld = true
     const isTracked = tracked.has(raw.event)
@@ -728,7 +728,7 @@ export function useEventSource(
       before,
     )
     if (after === before && typeof after === 'object') isContentMutated = true
-    // Cut at twice the limit, so that each character is copied once and not with each event.
+    // Cut at twice the limit, so that each character is copied once instead of with every event.
     state.content = typeof after === 'string' && after.length > 2 * limit ? newestOf(after, limit) : after
   }
 
@@ -741,7 +741,7 @@ export function useEventSource(
     guarded(name, deliverNow, undefined)
   }
 
-  // --- Stages: at most one connection, and a callback of any stage but the current one changes nothing
+  // --- Stages: at most one connection, and callbacks of any stage but the current one are ignored
 
   let stage = 'ended' as Stage
   /** Our own attempts since the connection was last stable; `state.attempt` also counts the browser's. */
@@ -750,14 +750,14 @@ export function useEventSource(
   let serverRetry: number | undefined
   /** A connection of this stream has been open. */
   let wasOpen = false
-  /** The next task of the current stage: to open its connection, or to call it stable. */
+  /** Opens the connection of the current stage, or declares it stable. */
   let stageTimer: ReturnType<typeof setTimeout> | undefined
   /** Nothing arrived for too long, but the page may have slept. */
   let isOverdue = false
   const retryDeadline = createDeadline(retryNow)
   const idleDeadline = createDeadline(checkSilence)
 
-  /** Leaves the current stage, and only then lets callbacks run. */
+  /** Leaves the current stage completely before any callback runs. */
   function enter(next: Stage, patch: Partial<State>): void {
     const left = stage
     stage = next
@@ -782,7 +782,7 @@ export function useEventSource(
 
   function open(mine: Connection): void {
     if (stage !== mine) return
-    // It has changed in the task that started the stream.
+    // The URL changed in the task that started the stream.
     if (watchedUrl !== streamUrl) {
       begin((task) => task())
       return
@@ -858,7 +858,7 @@ export function useEventSource(
     change({ status: 'open', reason: null, error: null })
   }
 
-  /** A connection failed: it is left to a transport that reconnects by itself, tried again after a delay, or given up. */
+  /** A connection failed: leave it to a transport that reconnects by itself, retry after a delay, or give up. */
   function handleFailure({ kind, message, ...details }: ConnectionFailure, retrying?: Connection): void {
     const mine = stage
     const error = new EventSourceError(kind, message, details) as ConnectionError
@@ -870,12 +870,12 @@ export function useEventSource(
     if (retrying && decision === true) {
       retrying.isRetrying = true
       clearTimeout(stageTimer)
-      // The browser's own attempt may hang, but its delay is no silence.
+      // The browser's own attempt may hang, but its delay does not count as silence.
       handleActivity(maxDelay)
       change({ status: 'reconnecting', reason: kind, error, attempt })
       return
     }
-    // A browser that says it is offline may be wrong, so there are attempts nevertheless. They do not count.
+    // A browser that says it is offline may be wrong, so the stream is retried all the same. These attempts do not count.
     const { onLine } = navigator
     const delay = decision === true ? backoff(error.retryAfter, onLine) : decision
     if (typeof delay !== 'number' || Number.isNaN(delay) || (onLine && ownAttempts >= maxAttempts)) {
@@ -905,7 +905,7 @@ export function useEventSource(
   }
 
   function end(reason: EventSourceReason, error = state.error): void {
-    // Over for good: to resume it would be to ask for what does not come, and a new stream starts from the beginning.
+    // Ended for good: there is nothing to resume, and a new stream starts from the beginning.
     if (reason !== 'stopped') forgetStream()
     enter('ended', { status: 'closed', reason, error, attempt: 0 })
   }
@@ -924,7 +924,7 @@ export function useEventSource(
     if (idleTimeout > 0) idleDeadline.set(Date.now() + idleTimeout + extra)
   }
 
-  /** After sleep, what was buffered arrives only once the page runs again, so an overdue verdict waits one more second. */
+  /** After sleep, buffered data arrives only once the page runs again, so an overdue connection gets one more second. */
   function checkSilence(late: number): void {
     if (isOverdue || late < TICK) handleFailure({ kind: 'timeout', message: `No data for ${idleTimeout} ms.` })
     else {
@@ -941,7 +941,7 @@ export function useEventSource(
 
   // --- What the page does
 
-  /** The page wants a stream: it called `start`, and not `stop` since. Then this stops watching the URL. */
+  /** Stops watching the URL. Set while the page wants a stream: from `start` until `stop`. */
   let unwatchUrl: (() => void) | undefined
   /** The URL as last seen by the watcher, and that of the stream, to which the id belongs. */
   let watchedUrl: string | Error | null = null
@@ -958,14 +958,14 @@ export function useEventSource(
     if (!keepContent && watchedUrl && state.lastEventId === '') resetContent()
     const hasFailed = state.status === 'failed'
     const mine = connect(watchedUrl === null ? IDLE : { ...IDLE, status: 'connecting' })
-    // In a microtask: any number of starts and stops make one connection. In a task after a failure: a page that starts again
-    // whenever it has failed must not keep timers and events from running.
+    // In a microtask, so that any number of starts and stops make one connection. After a failure in a task: a page that restarts
+    // on every failure must not keep timers and events from running.
     if (!hasFailed) openIn(() => open(mine))
     else if (stage === mine) stageTimer = setTimeout(() => open(mine))
   }
 
   function start(): void {
-    // A server that only renders pages has no location: nothing opens there.
+    // During server rendering there is no location: nothing opens.
     if (isDisposed || typeof location === 'undefined') return
     unwatchUrl ??= watchUrl()
     if (isWaiting()) retryNow()
@@ -986,7 +986,7 @@ export function useEventSource(
     const check = (): void => {
       if (unwatchUrl && watchedUrl !== streamUrl) begin((task) => task())
     }
-    // Checked after the current task, so that a URL which changes back has not changed.
+    // Checked after the current task, so that a URL that changes and changes back counts as unchanged.
     scope.run(() => watch(read, () => queueMicrotask(check), { flush: 'sync' }))
     return () => scope.stop()
   }
@@ -1031,7 +1031,7 @@ export function useEventSource(
     const autoStart = (): void => {
       if (startsOnMount) start()
     }
-    // Hydration must find what the server rendered, which is `idle`. A store is none of the component that happens to use it first.
+    // Hydration must find what the server rendered: `idle`. A store does not belong to the component that happens to use it first.
     const instance = getCurrentInstance() as { scope?: EffectScope } | null
     if (instance && instance.scope === getCurrentScope()) onMounted(autoStart)
     else queueMicrotask(autoStart)
@@ -1056,7 +1056,7 @@ function resolve(url: MaybeRefOrGetter<string | URL | null | undefined>): string
   }
 }
 
-/** What may pass by itself: lost connections, unknown reasons, and servers that are busy or broken. */
+/** Whether an error may be transient: lost connections, unknown reasons, and servers that are busy or broken. */
 function mayPass({ kind, status = 0 }: ConnectionError): boolean {
   if (kind === 'http') return status >= 500 || [408, 425, 429].includes(status)
   return ['network', 'refused', 'timeout', 'request'].includes(kind)
@@ -1075,8 +1075,8 @@ interface Deadline {
 }
 
 /**
- * Calls `act` at a time of the clock, and says how many milliseconds late. Timers stand still while a machine sleeps; the clock
- * does not, so it is read every second.
+ * Calls `act` at a wall-clock time, with the number of milliseconds by which it is late. Timers stand still while a machine sleeps;
+ * the clock does not, so it is checked every second.
  */
 function createDeadline(act: (late: number) => void): Deadline {
   let at = 0
@@ -1099,7 +1099,7 @@ function createDeadline(act: (late: number) => void): Deadline {
 
   return {
     set(time) {
-      // Each event postpones it: the running timer reads the new time.
+      // Each event postpones the deadline: the running timer reads the new time.
       const isPostponed = at > 0 && time >= at
       at = time
       readAt = Date.now()
@@ -1115,7 +1115,7 @@ function createDeadline(act: (late: number) => void): Deadline {
   }
 }
 
-/** Calls back with the next animation frame, or after FRAME_TIMEOUT where there is none. Returns a function that cancels it. */
+/** Calls back on the next animation frame, or after FRAME_TIMEOUT if there is none. Returns a cancel function. */
 function onNextFrame(callback: () => void): () => void {
   const timer = setTimeout(callback, FRAME_TIMEOUT)
   // Some kinds of workers have no frames.
@@ -1126,7 +1126,7 @@ function onNextFrame(callback: () => void): () => void {
   }
 }
 
-/** Reports an error as the browser does when nobody catches it: to the console, and to `window.onerror`. */
+/** Reports an error like any uncaught one: to the console, and to `window.onerror`. */
 function reportUncaught(cause: unknown): void {
   ;(globalThis as Partial<typeof globalThis>).reportError?.(cause)
 }

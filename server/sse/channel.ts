@@ -3,13 +3,13 @@ import { encode } from './encode.js'
 import { EventLogError, parsePosition, type Batch, type EventLog, type LoggedEvent, type Position } from './eventLog.js'
 import { backoff, type Reading, type Reads, type SnapshotProvider } from './reads.js'
 
-/** What a channel needs of an emitter. */
+/** The part of an emitter that a channel needs. */
 export type Emitter = Pick<
   SseEmitter,
   'ended' | 'writable' | 'write' | 'onDrain' | 'onCompletion' | 'complete' | 'completeWithError'
 >
 
-/** Where a subscriber begins. */
+/** Where a subscriber starts. */
 export interface Start {
   /** The `Last-Event-ID` that the client sent, untrusted; null for a newcomer. */
   cursor: string | null
@@ -19,8 +19,8 @@ export interface Start {
 }
 
 /**
- * - `idle`: at the top, or the log failed: waits for an announcement
- * - `due`: may have something to read, at the next tick
+ * - `idle`: waits for an announcement, at the top or because the log failed
+ * - `due`: may have events to read at the next tick
  * - `reading`: waits for the log
  * - `stalled`: waits for its socket to drain
  * - `gone`: its emitter has ended
@@ -30,18 +30,18 @@ type State = 'idle' | 'due' | 'reading' | 'stalled' | 'gone'
 interface Subscriber extends Start {
   readonly emitter: Emitter
   state: State
-  /** Equal for those who are to be sent the same. Those who were sent the same share one string, which is quick to compare. */
+  /** Equal for subscribers that get the same bytes next. Those that got the same before share one string, which compares quickly. */
   place: string
 }
 
-/** What subscribers with the same cursor are sent next: the same bytes. */
+/** The bytes that all subscribers at one cursor get next. */
 interface Step {
   bytes: Buffer
-  /** Where they are then; null where they need a snapshot. */
+  /** Where they are afterwards; null if they need a snapshot. */
   cursor: Position | null
-  /** Nothing more is there, as far as is known. */
+  /** No more events are known. */
   atTop: boolean
-  /** Nothing will ever follow. */
+  /** No event will ever follow. */
   finished: boolean
 }
 
@@ -50,15 +50,15 @@ const NOTHING = Buffer.alloc(0)
 export interface ChannelOptions {
   /** Bytes that are read and written at once. */
   batchBytes: number
-  /** Milliseconds before a read that failed is tried again, the first time. */
+  /** Milliseconds before a failed read is retried for the first time. */
   retryDelay: number
-  /** Told of each failure of the log that is retried. */
+  /** Called for each failure of the log that is retried. */
   onFailure: (error: unknown) => void
 }
 
 /**
- * The subscribers of one channel. Each is a cursor into its log: it takes what lies between the cursor and the top while its
- * socket takes it, and continues when that drains.
+ * The subscribers of one channel. Each is a cursor into its log: it gets the events between the cursor and the top as long as its
+ * socket keeps up, and continues when the socket drains.
  */
 export class Channel {
   readonly #name: string
@@ -66,9 +66,9 @@ export class Channel {
   readonly #options: ChannelOptions
   readonly #subscribers = new Set<Subscriber>()
   readonly #unwatch: () => void
-  /** Of those in it, only the ones that are still `due` count. */
+  /** Some of them may no longer be `due`: those are skipped. */
   #due: Subscriber[] = []
-  /** The newest announcement, and the newest that made the idle due, by the clock of `#reads`. */
+  /** The newest announcement, and the newest one that woke the idle, by the clock of `#reads`. */
   #announced: number
   #heeded: number
   #ticking = false
@@ -79,7 +79,7 @@ export class Channel {
     this.#name = name
     this.#reads = reads
     this.#options = options
-    // A read that is in flight already may have begun before the watch.
+    // A read already in flight may have begun before the watch.
     this.#announced = this.#heeded = reads.announced()
     this.#unwatch = log.watch(name, {
       onAppend: () => this.#announce(),
@@ -94,7 +94,7 @@ export class Channel {
     return [...positions]
   }
 
-  /** Serves an emitter until it ends or leaves, and calls `onEmpty` when it was the last one. */
+  /** Serves an emitter until it ends or leaves, and calls `onEmpty` if it was the last one. */
   add(emitter: Emitter, start: Start, onEmpty: () => void, signal?: AbortSignal): void {
     const { cursor, from, greeting, snapshot } = start
     const subscriber: Subscriber = { emitter, cursor, from, greeting, snapshot, state: 'due', place: placeOf(start) }
@@ -129,7 +129,7 @@ export class Channel {
     this.#tick()
   }
 
-  /** After the callbacks of this turn of the event loop, so that all that they publish leaves together. */
+  /** After the callbacks of this turn of the event loop, so that everything they publish leaves together. */
   #tick(): void {
     if (this.#ticking) return
     this.#ticking = true
@@ -139,7 +139,7 @@ export class Channel {
     })
   }
 
-  /** Those who stand at the same place read once, and are sent the same bytes. */
+  /** Reads once for all subscribers at the same place, and sends them the same bytes. */
   #advanceDue(): void {
     const due = this.#due.filter(({ state }) => state === 'due')
     this.#due = []
@@ -191,7 +191,7 @@ export class Channel {
     if (!gap) return this.#step(reading, subscriber)
     if (snapshot) return { bytes: NOTHING, cursor: null, atTop: false, finished: false }
     const reset = encode({ event: 'stream-reset', id: after, data: JSON.stringify(gap) })
-    // In one write with what follows: by the time that a slow socket takes the next one, that could be gone again.
+    // In one write with the events after it: by the time a slow socket takes the next write, they could be trimmed again.
     const following = await this.#read(after)
     if (following.result.gap) return { bytes: reset, cursor: after, atTop: false, finished: false }
     const step = this.#step(following, subscriber)
@@ -209,7 +209,7 @@ export class Channel {
     const next = events.at(-1)?.position ?? start
     const frames = framesOf(events)
     return {
-      // With the id of where it starts, a newcomer who sees nothing but its greeting resumes from there.
+      // The greeting carries the starting position, so a newcomer that receives nothing else resumes from there.
       bytes: isNew && greeting !== undefined ? Buffer.concat([encode({ id: start, data: greeting }), frames]) : frames,
       cursor: next,
       atTop: next === top && began >= this.#announced,
@@ -224,7 +224,7 @@ export class Channel {
     else this.#makeDue(subscriber)
   }
 
-  /** The streams stay open: their heartbeat goes on, and they continue where they are when the log is back. */
+  /** The streams stay open: heartbeats continue, and so do the streams when the log is back. */
   #failed(group: readonly Subscriber[], error: unknown): void {
     if (error instanceof EventLogError && error.kind === 'closed') {
       for (const { emitter, state } of group) if (state !== 'gone') emitter.completeWithError(error)
@@ -234,7 +234,7 @@ export class Channel {
     this.#retryLater(error)
   }
 
-  /** What the log would have announced, or failed to read, is looked for after a while. */
+  /** Reads again after a while, since an announcement or a read was lost. */
   #retryLater(error: unknown): void {
     this.#options.onFailure(error)
     if (this.#subscribers.size === 0) return
@@ -253,7 +253,7 @@ function isBeforeAnEpoch(cursor: string): boolean {
   return position !== null && (position.epoch === null || position.offset === Infinity)
 }
 
-/** A function of its own, so that only a subscriber who may leave keeps what it takes. */
+/** A separate function, so that only subscribers with a signal keep this closure. */
 function onAbort(signal: AbortSignal, leave: () => void, forget: readonly (() => void)[]): void {
   const left = (): void => {
     leave()
@@ -262,7 +262,7 @@ function onAbort(signal: AbortSignal, leave: () => void, forget: readonly (() =>
   signal.addEventListener('abort', left, { once: true })
 }
 
-/** A cursor may be forged: it must not look like anything else. */
+/** Cursors may be forged: none may look like another kind of place. */
 function placeOf({ cursor, from, greeting, snapshot }: Start): string {
   const kind = snapshot ? 'snapshot' : 'events'
   return cursor === null ? `${kind} from ${from} ${greeting}` : `${kind} after ${cursor}`
@@ -273,7 +273,7 @@ function framesOf(events: readonly LoggedEvent[]): Buffer {
   return first && more.length === 0 ? first.frame : Buffer.concat(events.map(({ frame }) => frame))
 }
 
-/** What one emitter does with it is no concern of the others. */
+/** A failing emitter must not affect the others. */
 function deliver(emitter: Emitter, bytes: Buffer, finished: boolean): void {
   try {
     if (bytes.length > 0) emitter.write(bytes)

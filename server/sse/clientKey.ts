@@ -1,16 +1,16 @@
 import { isIPv6 } from 'node:net'
 
-/** What says from where a request comes: Express sets `ip` to the client behind trusted proxies. */
+/** A request with its address: Express sets `ip` to the client behind trusted proxies. */
 export interface Addressed {
   ip?: string | undefined
   socket: { remoteAddress?: string | undefined }
 }
 
 /**
- * Whose request this is, for every limit by client: the IPv4 address, or the /64 network of an IPv6 address.
+ * Identifies the client of a request, for every limit per client: by its IPv4 address, or by the /64 network of its IPv6 address.
  *
- * A /64 is the least that anyone is given, with 2^64 addresses to choose from. Larger networks, such as a home's /56, are not taken
- * together: on mobile networks their /64s belong to strangers.
+ * A /64 is the smallest network that anyone gets, with 2^64 addresses to choose from. Larger networks, such as a home's /56, are not
+ * grouped: on mobile networks their /64s belong to strangers.
  */
 export function clientKey(req: Addressed): string {
   const address = (req.ip ?? req.socket.remoteAddress ?? '').replace(/%.*$/, '')
@@ -28,9 +28,9 @@ export function clientKey(req: Addressed): string {
     .join(':')}::/64`
 }
 
-/** The eight groups of an IPv6 address, however it is written. */
+/** The eight groups of an IPv6 address in any notation. */
 function expanded(address: string): number[] {
-  // As a URL has it: in lower case, and without an IPv4 address at its end.
+  // The URL parser normalizes it: lower case, and no IPv4 address at its end.
   const { hostname } = new URL(`http://[${address}]`)
   const [head = [], tail = []] = hostname.split('::').map((half) => half.match(/[0-9a-f]+/g) ?? [])
   const zeros = Array<string>(8 - head.length - tail.length).fill('0')

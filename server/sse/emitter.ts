@@ -5,10 +5,10 @@ import type { Sink } from './sink.js'
 
 /**
  * - `disconnected`: the client left, or was never there
- * - `overflow`: more than `maxUnsentBytes` wait for a slow client
- * - `stalled`: a slow client did not take all that waited for it within `drainTimeout`
- * - `oversized`: one event is larger than `maxUnsentBytes`; thrown by `send`, which sends nothing then
- * - `pipelined`: the request waits behind another response of its connection; thrown by the constructor
+ * - `overflow`: more than `maxUnsentBytes` are waiting for a slow client
+ * - `stalled`: a slow client did not read its waiting bytes within `drainTimeout`
+ * - `oversized`: one event is larger than `maxUnsentBytes`; thrown by `send`, which then sends nothing
+ * - `pipelined`: the request waits behind another response on its connection; thrown by the constructor
  */
 export type SseEmitterErrorKind = 'disconnected' | 'overflow' | 'stalled' | 'oversized' | 'pipelined'
 
@@ -35,14 +35,14 @@ const PING = encode({ event: 'ping', data: '' })
 
 const HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
-  // `no-transform` keeps compressing middleware and proxies away: they would hold events back to fill a block.
+  // `no-transform` keeps middleware and proxies from compressing: they would hold events back to fill a block.
   'Cache-Control': 'no-cache, no-transform',
   // nginx buffers responses unless told not to.
   'X-Accel-Buffering': 'no',
 }
 
 /**
- * One `text/event-stream` response and its life, in the words of Spring's `SseEmitter`.
+ * One `text/event-stream` response and its life, modelled on Spring's `SseEmitter`.
  *
  * It ends once, in one of three ways, and calls back in this order:
  *
@@ -52,9 +52,9 @@ const HEADERS = {
  * | `timeout` has passed                       | `onTimeout`, then `onCompletion`      |
  * | `completeWithError()`, or the client is gone or too slow | `onError`, then `onCompletion` |
  *
- * `send` still works inside `onTimeout` and `onError`, as long as the client is there: the place to say goodbye.
- * A callback that throws is reported to the console and stops no other. One that is registered late, when what it waits
- * for has already happened, is called in a microtask.
+ * `send` still works inside `onTimeout` and `onError` as long as the client is there, for a last message.
+ * If a callback throws, the error is logged and the others still run. A callback that is registered after its event has
+ * happened is called in a microtask.
  */
 export class SseEmitter {
   readonly #sink: Sink
@@ -71,8 +71,8 @@ export class SseEmitter {
   /**
    * Sends the headers and the `retry:` hint at once.
    *
-   * @throws SseEmitterError `pipelined`: nothing was sent, answer with an error and let the client use another connection.
-   * @throws RangeError for an option out of its range: nothing was sent.
+   * @throws SseEmitterError `pipelined`: nothing was sent; answer with an error, so that the client uses another connection.
+   * @throws RangeError if an option is out of range: nothing was sent.
    */
   constructor(sink: Sink, options: SseEmitterOptions = {}) {
     const { timeout, heartbeat, ping, retry, maxUnsentBytes, drainTimeout } = checked(options)
@@ -97,14 +97,14 @@ export class SseEmitter {
     if (retry !== false) this.send({ retry })
   }
 
-  /** The id that the client asks to resume after, untrusted; null for a newcomer. */
+  /** The id after which the client wants to resume, untrusted; null for a newcomer. */
   get lastEventId(): string | null {
     return this.#sink.lastEventId
   }
 
-  /** Aborted when the emitter ends, in whichever way: give it to whatever produces the events. */
+  /** Aborted when the emitter ends, for any reason: pass it to the code that produces the events. */
   get signal(): AbortSignal {
-    // Few streams need one, and it takes more memory than the rest of the emitter.
+    // Created on demand: few streams need one, and it takes more memory than the rest of the emitter.
     this.#abort ??= new AbortController()
     if (this.#ended) this.#abort.abort()
     return this.#abort.signal
@@ -115,15 +115,15 @@ export class SseEmitter {
     return this.#ended
   }
 
-  /** Whether the client keeps up: false while something waits for it, and when the emitter has ended. See `onDrain`. */
+  /** Whether the client keeps up: false while bytes are waiting for it, and once the emitter has ended. See `onDrain`. */
   get writable(): boolean {
     return !this.#ended && this.#drain === undefined
   }
 
   /**
-   * Sends one event, or its data alone. All that is sent in one turn of the event loop leaves together.
+   * Sends one event, or its data alone. Everything sent in one turn of the event loop leaves together.
    *
-   * @returns false when the emitter has ended and nothing was sent; never throws for that.
+   * @returns false if the emitter has ended and nothing was sent; it does not throw then.
    * @throws SseEncodeError or SseEmitterError `oversized` for an event that cannot be sent.
    */
   send(event: Sendable): boolean {
@@ -131,12 +131,12 @@ export class SseEmitter {
   }
 
   /**
-   * Sends everything that an iterable yields, as fast as the client takes it, and leaves the stream open. When the emitter ends
-   * before, the iterator is returned at once, as by `break` in a loop. (An async generator hears of that at its next `yield`:
-   * what it waits for should listen to `signal`.)
+   * Sends everything that an iterable yields, as fast as the client reads it, and leaves the stream open. If the emitter ends
+   * first, the iterator is closed at once, as by `break` in a loop. (An async generator notices at its next `yield`:
+   * pass `signal` to whatever it awaits.)
    *
-   * @returns false when the emitter has ended before all was sent.
-   * @throws what the iterable or `toEvent` throws, and what `send` throws.
+   * @returns false if the emitter ended before everything was sent.
+   * @throws whatever the iterable, `toEvent` or `send` throws.
    */
   iterate(values: AsyncIterable<Sendable> | Iterable<Sendable>): Promise<boolean>
   iterate<T>(values: AsyncIterable<T> | Iterable<T>, toEvent: (value: T) => Sendable): Promise<boolean>
@@ -147,7 +147,7 @@ export class SseEmitter {
     return iterate(this, values, toEvent)
   }
 
-  /** Sends ready bytes at once: whole events, which are never changed afterwards. Returns and throws as `send` does. */
+  /** Sends encoded bytes at once: whole events, never to be changed afterwards. Returns and throws like `send`. */
   write(bytes: Uint8Array): boolean {
     return this.#write(bytes, false)
   }
@@ -172,17 +172,17 @@ export class SseEmitter {
     return true
   }
 
-  /** Ends the stream after what was sent. Does nothing when it has ended, and may be called from any callback. */
+  /** Ends the stream after everything sent so far. Does nothing if it has ended, and may be called from any callback. */
   complete(): void {
     this.#end({ kind: 'completed' })
   }
 
-  /** Ends the stream as `complete` does, and hands `error` to `onError`. The client does not see it: send it an event of your own. */
+  /** Ends the stream like `complete`, and passes `error` to `onError`. The client does not see the error: send it an event of your own. */
   completeWithError(error: unknown): void {
     this.#end({ kind: 'error', error })
   }
 
-  /** Each of these returns what takes the callback away again. */
+  /** Each of these returns an unsubscribe function. */
   onTimeout(callback: () => void): () => void {
     return this.#register('timeout', callback)
   }
@@ -195,7 +195,7 @@ export class SseEmitter {
     return this.#register('completion', callback)
   }
 
-  /** Called each time that the emitter becomes `writable` again. */
+  /** Called each time the emitter becomes `writable` again. */
   onDrain(callback: () => void): () => void {
     return this.#register('drain', callback)
   }
@@ -218,7 +218,7 @@ export class SseEmitter {
     for (const { on, call } of this.#callbacks) if (on === which) void isolated(() => call(error))
   }
 
-  /** The only way out. `#ending` is set once; callbacks of it may still send; then everything that was started is stopped. */
+  /** The only exit. `#ending` is set once; its callbacks may still send; then everything that was started is stopped. */
   #end(ending: Ending): void {
     if (this.#ending !== null) return
     this.#ending = ending
@@ -234,14 +234,14 @@ export class SseEmitter {
     this.#call('completion')
   }
 
-  /** Nothing more can reach this client in time: its connection goes, and with it what waited. It may come back and resume. */
+  /** Nothing more can reach this client in time: cuts its connection and drops its waiting bytes. It may reconnect and resume. */
   #drop(kind: 'overflow' | 'stalled', message: string): void {
     this.#sink.destroy()
     this.#end({ kind: 'error', error: new SseEmitterError(kind, message) })
   }
 
   #clientGone(cause?: unknown): void {
-    // `close` of a socket brings a boolean, `error` brings the error.
+    // A socket's `close` passes a boolean, `error` passes the error.
     const options = cause instanceof Error ? { cause } : {}
     this.#end({ kind: 'error', error: new SseEmitterError('disconnected', 'The client left.', options) })
   }
@@ -253,7 +253,7 @@ export class SseEmitter {
   }
 }
 
-/** An async callback fits the type too, and a rejection that nobody handles would end the process. */
+/** The type also allows async callbacks, and an unhandled rejection would end the process. */
 async function isolated(callback: () => unknown): Promise<void> {
   try {
     await callback()

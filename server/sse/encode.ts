@@ -7,30 +7,30 @@
 
 /** The fields of one block of the stream. At least one must be present. */
 export interface SseEvent {
-  /** What the browser sends back as `Last-Event-ID`. `''` makes it forget the last one. No CR, LF, NUL or lone surrogate. */
+  /** The browser sends it back as `Last-Event-ID`; `''` makes it forget the last id. No CR, LF, NUL or lone surrogate. */
   id?: string
-  /** The event's type; `message` for the browser when absent. No CR, LF, NUL or lone surrogate. */
+  /** The event's type; if absent, the browser dispatches `message`. No CR, LF, NUL or lone surrogate. */
   event?: string
-  /** Any text. Without `data`, not even an empty one, the browser dispatches nothing. A lone surrogate becomes U+FFFD. */
+  /** Any text, even empty. Without `data` the browser dispatches nothing. A lone surrogate becomes U+FFFD. */
   data?: string
   /** How long the browser waits before it reconnects: milliseconds, a non-negative integer. */
   retry?: number
-  /** Seen by curl and by proxies, ignored by browsers: keeps the connection warm. */
+  /** Visible to curl and proxies, ignored by browsers: keeps the connection alive. */
   comment?: string
 }
 
-/** An event whose data may be any JSON value: text is sent as it is, everything else as JSON. */
+/** An event whose data may be any JSON value: strings are sent verbatim, everything else as JSON. */
 interface JsonEvent extends Omit<SseEvent, 'data'> {
   data?: unknown
 }
 
 /**
- * What can be sent: an event, or its data alone. An object is always taken for an event, so one that is data is sent as
- * `{ data: object }`.
+ * What can be sent: an event, or its data alone. An object is always treated as an event, so send an object that is data
+ * as `{ data: object }`.
  */
 export type Sendable = JsonEvent | string | number | boolean | null | readonly unknown[]
 
-/** The last event of a stream, by which a client knows not to come back. */
+/** The last event of a stream, which tells clients not to reconnect. */
 export const closeEvent: SseEvent = { event: 'close', data: 'Connection closed by server' }
 
 export type SseEncodeErrorKind = 'id' | 'event' | 'data' | 'retry' | 'empty'
@@ -46,21 +46,21 @@ export class SseEncodeError extends TypeError {
   }
 }
 
-/** The event that something is sent as. @throws SseEncodeError `data` for what JSON cannot express. */
+/** Turns what is sent into an event. @throws SseEncodeError `data` for what JSON cannot express. */
 export function toEvent(value: Sendable): SseEvent {
   if (typeof value !== 'object' || value === null || isArray(value)) return { data: toText(value) }
   const { data, ...event } = value
   return data === undefined ? event : { ...event, data: toText(data) }
 }
 
-/** `Array.isArray` knows no readonly arrays. */
+/** The type of `Array.isArray` does not include readonly arrays. */
 const isArray: (value: object) => value is readonly unknown[] = Array.isArray
 
 function toText(data: unknown): string {
   if (typeof data === 'string') return data
   let cause: unknown
   try {
-    // Undefined for a function or a symbol, whatever its type says.
+    // Undefined for functions and symbols, contrary to its type.
     const json = JSON.stringify(data) as string | undefined
     if (json !== undefined) return json
   } catch (error) {
@@ -90,7 +90,7 @@ export function encode({ id, event, data, retry, comment }: SseEvent): Buffer {
   return Buffer.from(`${block}\n`)
 }
 
-/** The standard ends a line at CRLF, at LF and at CR alone: text is split at all three, so that none can end a field early. */
+/** The standard ends a line at CRLF, LF or a single CR: text is split at all three, so that none can end a field early. */
 function lines(prefix: string, text: string): string {
   return text
     .split(/\r\n|\n|\r/)

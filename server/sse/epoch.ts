@@ -18,9 +18,9 @@ export interface EpochLimits {
   maxFrameBytes: number
 }
 
-/** An event that is encoded and not yet appended. */
+/** An event that is encoded but not yet appended. */
 export interface NextEvent extends LoggedEvent, AppendOptions {
-  /** Bytes that it will be charged. */
+  /** Bytes that will be charged for it. */
   readonly cost: number
 }
 
@@ -28,25 +28,25 @@ interface KeptEvent extends NextEvent {
   readonly at: number
 }
 
-/** Bytes of memory that it takes to keep an event beside its frame, and an epoch beside its events; measured, rounded up. */
+/** Bytes of memory that an event takes besides its frame, and an epoch besides its events; measured and rounded up. */
 export const EVENT_COST = 512
 export const EPOCH_COST = 1_024
 
-/** What fits into an epoch whatever the size of each event. */
+/** What surely fits into an epoch, whatever the size of each event. */
 export function surelyKept(maxEvents: number, maxBytes: number): { events: number; bytes: number } {
   const bytes = Math.floor((maxBytes - EPOCH_COST) / 2)
   return { events: Math.min(maxEvents, Math.floor(bytes / EVENT_COST)), bytes }
 }
 
-/** One life of a channel in memory: its newest events. It is told the time, and knows nothing of other epochs. */
+/** One life of a channel in memory: its newest events. It gets the time from its caller, and does not know other epochs. */
 export class Epoch {
   readonly id: string
-  /** Its last event was appended. */
+  /** Whether its last event was appended. */
   over = false
-  /** When it was last used: begun, appended to, ended, followed while it was watched, or left by its last watcher. */
+  /** When it was last used: begun, appended to, ended, succeeded by another epoch while watched, or left by its last watcher. */
   usedAt: number
   readonly #limits: EpochLimits
-  /** Of all epochs together, in bytes. */
+  /** The bytes of all epochs together. */
   readonly #shares: Shares
   readonly #owner: string | undefined
   readonly #events = new Ring<KeptEvent>()
@@ -62,7 +62,7 @@ export class Epoch {
     this.usedAt = now
   }
 
-  /** Where the event with this key is, as long as it is kept. */
+  /** The position of the event with this key, while it is stored. */
   positionOf(key: string): Position | undefined {
     return this.#keys.get(key)
   }
@@ -75,7 +75,7 @@ export class Epoch {
     const size = encoded.length + (key?.length ?? 0)
     if (size > max)
       throw new EventLogError('oversized', `An event of ${size} bytes exceeds the limit, ${max}: send less at once.`)
-    // What `encode` returns may be a slice of a pool, of which one small frame would keep 8 KiB alive.
+    // `encode` may return a slice of a pool: one small frame would then keep 8 KiB alive.
     const frame = Buffer.allocUnsafeSlow(encoded.length)
     encoded.copy(frame)
     return {
@@ -87,7 +87,7 @@ export class Epoch {
     }
   }
 
-  /** Bytes that the epoch would grow by: negative where the ring drops more than it takes. */
+  /** Bytes by which the epoch would grow: negative if the ring drops more than it takes. */
   growth(next: NextEvent): number {
     return (this.#top === 0 ? EPOCH_COST : 0) + next.cost - this.#overflow(next).freed
   }
@@ -102,7 +102,7 @@ export class Epoch {
     this.usedAt = now
   }
 
-  /** Drops the events that are not younger than `time`. One that is over keeps all for as long as its end is younger, and its last for ever. */
+  /** Drops the events that are not younger than `time`. An ended epoch keeps all of them while its end is younger, and its last event forever. */
   forget(time: number): void {
     if (this.over && this.usedAt > time) return
     const least = this.over ? 1 : 0
@@ -111,18 +111,18 @@ export class Epoch {
     this.#drop(count)
   }
 
-  /** Gives back what the epoch is charged. */
+  /** Gives back everything that the epoch was charged. */
   release(): void {
     this.#drop(this.#events.length)
     this.#shares.add(-EPOCH_COST, this.#owner)
   }
 
-  /** As a newcomer: from the oldest event that is kept. */
+  /** For a newcomer: from the oldest stored event. */
   readOldest(limits: ReadLimits): Batch {
     return this.#batch(this.#oldest - 1, this.#position(this.#oldest - 1), limits)
   }
 
-  /** After an offset, 0 for a cursor before this epoch. `requested` is that cursor as it was given. */
+  /** After an offset, 0 for a cursor before this epoch. `requested` is the cursor verbatim. */
   read(offset: number, requested: string, limits: ReadLimits): Batch {
     if (offset > this.#top) return this.gap('ahead', requested)
     if (offset < this.#oldest - 1) return this.gap('trimmed', requested)
@@ -155,7 +155,7 @@ export class Epoch {
     return `${this.id}:${offset}`
   }
 
-  /** How many of the oldest events the ring would drop for the next one, and the bytes that this frees. */
+  /** How many of the oldest events the ring would drop for the next one, and the bytes that frees. */
   #overflow(next: NextEvent): { count: number; freed: number } {
     const { maxEvents, maxBytes } = this.#limits
     let count = 0

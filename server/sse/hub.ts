@@ -6,43 +6,43 @@ import { backoff, Reads, withDeadline, type SnapshotProvider } from './reads.js'
 
 export interface HubOptions {
   /**
-   * Bytes that are read and written at once, more only for one larger event: what a stalled client holds beside its cursor.
-   * Subscribers at the same cursor hold the same bytes. @default 64 KiB
+   * Bytes that are read and written at once, exceeded only by a single larger event: what a stalled client holds besides its
+   * cursor. Subscribers at the same cursor share these bytes. @default 64 KiB
    */
   batchBytes?: number
   /** Milliseconds that the log, or a snapshot, may take to answer. @default 5_000 */
   deadline?: number
-  /** Milliseconds before what failed is tried again; doubles with each failure, up to 50 times as long. @default 100 */
+  /** Milliseconds before a failed call is retried; doubles with each failure, up to 50 times as long. @default 100 */
   retryDelay?: number
-  /** Told of each failure of the log that is retried. @default console.error, at most every ten seconds */
+  /** Called for each failure of the log that is retried. @default console.error, at most every ten seconds */
   onFailure?: (error: unknown) => void
 }
 
 export interface SubscribeOptions {
   /** The `Last-Event-ID` that the client sent, untrusted; null or empty for a newcomer. */
   after: string | null
-  /** Where a newcomer starts: at the oldest event that is kept, or after the newest. @default 'oldest' */
+  /** Where a newcomer starts: at the oldest stored event, or after the newest. @default 'oldest' */
   from?: 'oldest' | 'now'
-  /** The data of a message that opens the stream. A newcomer's has the id of where it starts. @default none */
+  /** The data of a message that opens the stream. For a newcomer, its id is the position at which it starts. @default none */
   greeting?: string
   /**
-   * Gives the channel's state. A newcomer, and a subscriber who missed something, then gets one event `snapshot`, and after it
-   * what follows, instead of replay and `stream-reset`. What is in a snapshot may come as an event too.
+   * Provides the channel's state. Newcomers, and subscribers who missed events, then get one `snapshot` event and the events
+   * after it, instead of a replay or a `stream-reset`. A change in the snapshot may arrive as an event too.
    */
   snapshot?: SnapshotProvider
-  /** Leaves the channel when it is aborted. The stream stays open, for what else is sent on it. */
+  /** Leaves the channel when aborted. The stream stays open for other events. */
   signal?: AbortSignal
 }
 
-/** What this process did, since the hub was made. */
+/** Counters of this process, since the hub was created. */
 export interface HubCounts {
   published: number
   publishFailures: number
-  /** Failures of the log while subscribers waited for it, each of which is retried. */
+  /** Failures of the log while subscribers waited for it. Each is retried. */
   logFailures: number
 }
 
-/** What is published in one turn of the event loop. */
+/** The events published in one turn of the event loop. */
 interface Run {
   events: number
   bytes: number
@@ -52,18 +52,18 @@ interface Run {
 /** Attempts to append an event that has a key. */
 const ATTEMPTS = 3
 
-/** Bytes that a frame has beside its text, at most: an id, the names of its fields, line ends. */
+/** The most bytes that a frame has besides its text: an id, field names, line ends. */
 const FRAME_OVERHEAD = 80
 
-/** Milliseconds between two failures that are written to the console. */
+/** Milliseconds between two failures that are logged. */
 const REPORT_INTERVAL = 10_000
 
 /**
- * Channels that many can listen to. A channel is a log, a subscriber is a cursor into it. So replay and live are one path, and a
- * client that does not read costs a position and not a queue.
+ * Channels with any number of subscribers. A channel is a log, and a subscriber is a cursor into it. Replay and live events therefore
+ * take one path, and a client that does not read costs a position instead of a queue.
  *
- * A client that cannot be continued without a loss gets one `stream-reset`, whose data is the `Gap` as JSON, then everything
- * that is kept, then what is new. While the log fails its streams stay open.
+ * A client that cannot resume without a loss gets one `stream-reset`, whose data is the `Gap` as JSON, then all stored events, then
+ * new ones. While the log fails, streams stay open.
  */
 export class Hub {
   readonly #log: EventLog
@@ -89,7 +89,7 @@ export class Hub {
     this.#deadline = deadline
   }
 
-  /** Channels that someone listens to. */
+  /** Channels with subscribers. */
   get size(): number {
     return this.#channels.size
   }
@@ -99,10 +99,10 @@ export class Hub {
   }
 
   /**
-   * Serves an emitter with a channel until it ends, or leaves by `signal`.
+   * Subscribes an emitter to a channel until it ends, or leaves by `signal`.
    *
-   * `open` makes the emitter, unless the client has seen the end of an epoch that is over: then it is not called, the result is
-   * `finished`, and the answer should be 204, which keeps the client from coming back.
+   * `open` creates the emitter. It is not called if the client has already seen the end of its epoch: the result is then
+   * `finished`, and the answer should be 204, which stops the client from reconnecting.
    *
    * @throws only what `open` throws
    */
@@ -113,11 +113,11 @@ export class Hub {
   ): Promise<'open' | 'finished'> {
     if (after && (await this.#isFinished(name, after))) return 'finished'
     const emitter = open()
-    // As for a HEAD request, or a client that has left.
+    // For a HEAD request, for example, or a client that has left.
     if (emitter.ended || signal?.aborted) return 'open'
-    // Only a replay begins at a position. Whoever resumes keeps the id that it has.
+    // Only a newcomer's replay gives the greeting an id. A client that resumes keeps its own, and a snapshot has one.
     if (greeting !== undefined && (after || snapshot)) emitter.write(encode({ data: greeting }))
-    // `0` is before whatever comes first, in any life of the log. What changed since the client's snapshot may not be in this one.
+    // `0` is before the first event in any life of the log, so changes since the client's snapshot may be missing from this one.
     const cursor = snapshot && after === '0' ? null : after || null
     const start = { cursor, from, greeting: snapshot ? undefined : greeting, snapshot }
     const channel = this.#channels.get(name) ?? new Channel(name, this.#log, this.#reads, this.#options)
@@ -127,12 +127,12 @@ export class Hub {
   }
 
   /**
-   * Appends an event, and wakes the channel's subscribers once for all that is published in one turn of the event loop.
+   * Appends an event, and wakes the channel's subscribers once for all events published in one turn of the event loop.
    *
-   * A producer that awaits this never overtakes a subscriber whose socket takes what it is sent: it is paused for a turn each
-   * time that it has published half of what a subscriber reads at once, or of what a channel keeps.
+   * A producer that awaits this never overtakes a subscriber whose socket keeps up: it is paused for a turn each time it has
+   * published half of what a subscriber reads at once, or of what a channel keeps.
    *
-   * With a key the append is repeated if the log is `unavailable`. Without, it may have happened although this throws.
+   * With a key, the append is retried while the log is `unavailable`. Without one, it may have happened even if this throws.
    *
    * @throws EventLogError, SseEncodeError
    */
@@ -149,8 +149,8 @@ export class Hub {
   }
 
   /**
-   * Ends the channel's epoch: every subscriber gets the rest and `close`, and its emitter completes. The next event begins a new
-   * epoch. Null when there was nothing to end: no event since the last end, and nobody here who waits for one.
+   * Ends the channel's epoch: every subscriber gets the remaining events and `close`, and its emitter completes. The next event
+   * begins a new epoch. Null if there was nothing to end: no event since the last end, and no subscriber who waits for one.
    *
    * @throws EventLogError
    */
@@ -164,7 +164,7 @@ export class Hub {
     try {
       return (await this.#reads.events(name, after, 0)).result.finished
     } catch {
-      // The stream is opened, and says what there is to say when the log is back.
+      // The stream is opened anyway, and ends properly when the log is back.
       return false
     }
   }
@@ -187,7 +187,7 @@ export class Hub {
   #newRun(): Run {
     const end = async (): Promise<void> => {
       await turn()
-      // A large event at the end of it did not fit into the same read.
+      // A large last event did not fit into the same read.
       if (run.bytes > this.#options.batchBytes) await turn()
       this.#run = null
     }
@@ -196,7 +196,7 @@ export class Hub {
   }
 }
 
-/** A bound for the length of an event's frame. On the wire every line of data begins with `data: `. */
+/** An upper bound for the length of an event's frame. On the wire, every line of data begins with `data: `. */
 function bytesAtMost({ event = '', data = '', comment = '' }: ChannelEvent): number {
   const text = data + comment
   const lines = /[\r\n]/.test(text) ? text.split(/[\r\n]/).length : 1

@@ -41,7 +41,7 @@ export async function iterate<T>(
 }
 
 function nothing(): void {
-  // Nobody waits.
+  // Nobody is waiting.
 }
 
 async function returned(iterator: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {

@@ -15,16 +15,16 @@ import {
 import { Shares } from './shares.js'
 
 /**
- * Bytes are bytes of memory: an event counts some 512 beside its frame, an epoch some 1,024 beside its events.
+ * Bytes are bytes of memory: an event counts 512 besides its frame, an epoch 1,024 besides its events.
  *
- * Where appends name a client, one client may hold as many bytes, and may have begun as many channels, as are still free.
+ * If appends name a client, one client may hold as many bytes, and may have begun as many channels, as are still free.
  */
 export interface MemoryEventLogOptions {
-  /** Events that an epoch keeps: the newest. @default 1_000 */
+  /** The newest events that an epoch keeps. @default 1_000 */
   maxEvents?: number
-  /** Bytes that an epoch keeps: the newest. @default 4 MiB */
+  /** The newest bytes that an epoch keeps. @default 4 MiB */
   maxBytes?: number
-  /** Milliseconds that an event, an epoch that is over and a channel that nobody uses are kept. @default 600_000, 10 minutes */
+  /** Milliseconds for which events, ended epochs and unused channels are kept. @default 600_000, 10 minutes */
   maxAge?: number
   /** Bytes of one frame. Half of what an emitter may leave unsent always fits. @default 512 KiB */
   maxFrameBytes?: number
@@ -34,11 +34,11 @@ export interface MemoryEventLogOptions {
   maxTotalBytes?: number
   /** A clock in milliseconds that never goes back. @default performance.now */
   now?: () => number
-  /** What the next epoch is called: never the same twice, also after a restart. @default 12 random characters */
+  /** The name of the next epoch: never the same twice, not even after a restart. @default 12 random characters */
   newEpochId?: () => string
 }
 
-/** What every log has unless told otherwise. */
+/** The defaults of every log. */
 export const memoryLogDefaults: Required<Omit<MemoryEventLogOptions, 'now' | 'newEpochId'>> = {
   maxEvents: 1_000,
   maxBytes: 4 * 2 ** 20,
@@ -49,20 +49,20 @@ export const memoryLogDefaults: Required<Omit<MemoryEventLogOptions, 'now' | 'ne
 }
 
 interface Channel {
-  /** The living epoch, or the one that ended last. */
+  /** The living epoch, else the one that ended last. */
   newest: Epoch
-  /** By id, in the order in which they began. */
+  /** By id, oldest first. */
   readonly epochs: Map<string, Epoch>
-  /** An epoch of it is forgotten: `0` is before something that is no longer known. */
+  /** One of its epochs was forgotten, so the first events after `0` are lost. */
   hasForgotten: boolean
   /** The client that began it. */
   readonly owner: string | undefined
 }
 
-/** Seconds. Room comes with age, so that nothing better is known. */
+/** Seconds. Room becomes free with age, so there is no better estimate. */
 const RETRY_AFTER = 30
 
-/** The log of one process, in its memory. Its results come at once. */
+/** The log of one process, in its memory. Its results are synchronous. */
 export class MemoryEventLog implements EventLog {
   readonly retention: EventLog['retention']
   readonly #epochLimits: EpochLimits
@@ -80,7 +80,7 @@ export class MemoryEventLog implements EventLog {
     const limits = { ...memoryLogDefaults, ...options }
     const { maxEvents, maxBytes, maxAge, maxFrameBytes, maxChannels, maxTotalBytes } = limits
     this.retention = surelyKept(maxEvents, maxBytes)
-    // What exceeds the whole log will never fit, however long its client waits.
+    // An event larger than the whole log never fits, however long its client waits.
     const fitting = maxTotalBytes - EPOCH_COST - EVENT_COST
     this.#epochLimits = { maxEvents, maxBytes, maxFrameBytes: Math.min(maxFrameBytes, fitting) }
     this.#maxAge = maxAge
@@ -88,16 +88,16 @@ export class MemoryEventLog implements EventLog {
     this.#byteShares = new Shares(maxTotalBytes)
     this.#now = options.now ?? (() => performance.now())
     this.#newEpochId = options.newEpochId ?? (() => randomBytes(9).toString('base64url'))
-    // A channel in use is rid of what is too old by its use; this is for those that nobody uses.
+    // Using a channel drops its old events; this is for channels that nobody uses.
     this.#sweeper = setInterval(() => this.#sweep(), Math.min(maxAge, 60_000)).unref()
   }
 
-  /** Channels that are kept. */
+  /** Stored channels. */
   get size(): number {
     return this.#channels.size
   }
 
-  /** Bytes that are kept. */
+  /** Stored bytes. */
   get bytes(): number {
     return this.#byteShares.used
   }
@@ -153,7 +153,7 @@ export class MemoryEventLog implements EventLog {
   }
 
   watch(name: string, watcher: Watcher): () => void {
-    // Its own function, so that one watcher can watch twice and stop once.
+    // A function per watch, so that one watcher can watch twice and stop once.
     const own = (): void => watcher.onAppend()
     const watchers = this.#watchers.get(name) ?? new Set()
     this.#watchers.set(name, watchers.add(own))
@@ -178,7 +178,7 @@ export class MemoryEventLog implements EventLog {
     this.#channelShares.clear()
   }
 
-  /** A channel, rid of what is too old; undefined when nothing is left of it. */
+  /** The channel without its expired events and epochs; undefined if nothing is left of it. */
   #channel(name: string): Channel | undefined {
     if (this.#closed) throw new EventLogError('closed', 'The log is closed: the server is shutting down.')
     const channel = this.#channels.get(name)
@@ -187,7 +187,7 @@ export class MemoryEventLog implements EventLog {
     const aged = this.#now() - this.#maxAge
     newest.forget(aged)
     for (const epoch of epochs.values()) {
-      // Whoever stands at the end of the newest epoch would otherwise not know what follows it.
+      // Otherwise a cursor at the end of the newest epoch could not be continued.
       if (epoch.usedAt > aged || (epoch === newest && this.#watchers.has(name))) break
       epochs.delete(epoch.id)
       epoch.release()
@@ -206,7 +206,7 @@ export class MemoryEventLog implements EventLog {
   #begin(name: string, epoch: Epoch, owner: string | undefined): void {
     const channel = this.#channels.get(name)
     if (channel) {
-      // Whoever watches may still stand at its end.
+      // A watching subscriber may still be at its end.
       if (this.#watchers.has(name)) channel.newest.usedAt = this.#now()
       channel.newest = epoch
     } else {
@@ -216,7 +216,7 @@ export class MemoryEventLog implements EventLog {
     this.#channels.get(name)?.epochs.set(epoch.id, epoch)
   }
 
-  /** A ring that is full does not grow: its channel goes on when the log is full. @throws EventLogError */
+  /** A full ring does not grow, so its channel continues even when the log is full. @throws EventLogError */
   #reserve(channel: Channel | undefined, bytes: number, client: string | undefined): void {
     const channels = channel ? null : this.#channelShares.refusal(1, client)
     if (channels !== null) throw noRoom('channels', channels, this.#channelShares.max)
@@ -224,7 +224,7 @@ export class MemoryEventLog implements EventLog {
     if (refusal !== null) throw noRoom('bytes', refusal, this.#byteShares.max)
   }
 
-  /** An end is small and gets people off the server, so it has a reserve of its own and nobody is too heavy for it. @throws EventLogError */
+  /** An end is small and relieves the server, so it has a reserve of its own, and no client's share is checked. @throws EventLogError */
   #reserveForEnd(channel: Channel | undefined, bytes: number): void {
     if (!channel && !this.#channelShares.hasReserve(1)) throw noRoom('channels', 'full', this.#channelShares.max)
     if (!this.#byteShares.hasReserve(bytes)) throw noRoom('bytes', 'full', this.#byteShares.max)
@@ -249,7 +249,7 @@ function noRoom(kind: 'channels' | 'bytes', refusal: 'full' | 'share', max: numb
 }
 
 function epochAfter({ epochs, newest }: Channel, epoch: Epoch): Epoch | undefined {
-  // Where nearly all who ask stand. A channel that is ended again and again has many epochs.
+  // The common case. A channel that is ended again and again has many epochs to search.
   if (epoch === newest) return undefined
   let isNext = false
   for (const other of epochs.values()) {
@@ -259,7 +259,7 @@ function epochAfter({ epochs, newest }: Channel, epoch: Epoch): Epoch | undefine
   return undefined
 }
 
-/** What is read of a channel that has nothing, at a position that is none of an event. */
+/** The empty batch of a channel without events, at a position that is not an event's. */
 function nothing(position: Position): Batch {
   return { events: [], after: position, top: position, finished: false }
 }

@@ -1,24 +1,23 @@
 import { encode } from './encode.js'
 import { EventLogError, type Awaitable, type Batch, type EventLog, type Position } from './eventLog.js'
 
-/** The state of a channel as text, no older than the call. What changes it must change the state first and publish then. */
+/** The state of a channel as text, no older than the call. Code that changes it must change the state first, then publish. */
 export type SnapshotProvider = () => Awaitable<string>
 
-/** A frame that holds the state of a channel, and the position after which to continue. */
+/** A frame with the state of a channel, and the position after which to continue. */
 export interface Snapshot {
   position: Position
   frame: Buffer
 }
 
-/** What was read, and when the reading began by the clock of `Reads`. */
+/** A result, and when its reading began by the clock of `Reads`. */
 export interface Reading<T> {
   result: T
   began: number
 }
 
 /**
- * Reads a log that may be slow or gone: each call has a deadline, and while one is in flight, whoever asks the same waits for
- * its result.
+ * Reads a log that may be slow or gone: each call has a deadline, and equal calls share one that is in flight.
  */
 export class Reads {
   readonly #log: EventLog
@@ -31,7 +30,7 @@ export class Reads {
     this.#deadline = deadline
   }
 
-  /** Counts what was announced: a read that began before an announcement may lack what it announced. */
+  /** Counts announcements: a read that began before an announcement may lack the announced event. */
   announced(): number {
     return (this.#clock += 1)
   }
@@ -41,10 +40,10 @@ export class Reads {
     return this.#shared(['events', channel, after, maxBytes], () => this.#log.read(channel, after, { maxBytes }))
   }
 
-  /** All who ask for a channel's snapshot at once must bring the same provider. */
+  /** Concurrent calls for one channel must pass the same provider. */
   snapshot(channel: string, provide: SnapshotProvider): Promise<Reading<Snapshot>> {
     return this.#shared(['snapshot', channel], async () => {
-      // In this order: what is appended in between is in both, and not in neither.
+      // In this order: an event appended in between is in both, instead of in neither.
       const { top } = await this.#log.read(channel, null, { maxBytes: 0 })
       return { position: top, frame: encode({ event: 'snapshot', id: top, data: await provide() }) }
     })
@@ -63,7 +62,7 @@ export class Reads {
   }
 }
 
-/** Settles as the call does, but by the deadline, in milliseconds. A result that is later is lost. @throws EventLogError `unavailable` */
+/** Settles like the call, but within `deadline` milliseconds; a later result is dropped. @throws EventLogError `unavailable` */
 export async function withDeadline<T>(call: () => Awaitable<T>, deadline: number): Promise<T> {
   const result = call()
   if (!(result instanceof Promise)) return result
@@ -80,7 +79,7 @@ export async function withDeadline<T>(call: () => Awaitable<T>, deadline: number
   }
 }
 
-/** Milliseconds before the next attempt, 0 being the first: doubled each time up to 50 times the first, with jitter over half of it. */
+/** Milliseconds before an attempt, counted from 0: doubles each time, up to 50 times the first; half of it is random. */
 export function backoff(attempt: number, first: number): number {
   const delay = first * Math.min(2 ** attempt, 50)
   return delay * (0.5 + Math.random() / 2)

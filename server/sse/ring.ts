@@ -1,6 +1,6 @@
 const LEAST = 8
 
-/** A queue in a circular array: what it costs to push, shift and look does not depend on how much is in it. */
+/** A queue in a circular array: push, shift and access cost the same whatever its length. */
 export class Ring<T> {
   #items: (T | undefined)[] = new Array<T | undefined>(LEAST)
   #first = 0

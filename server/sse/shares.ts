@@ -1,7 +1,7 @@
 /**
- * A bounded amount, shared among clients. One client may hold as much as is still free: the first alone up to a half, two a
- * third each, and however many there are, a newcomer finds room when the heaviest no longer do. What belongs to no client
- * is limited by the whole alone.
+ * A bounded amount, shared among clients. One client may hold as much as is still free: one client alone gets up to half, two a
+ * third each, and however many there are, a newcomer still finds room when the heaviest no longer do. Amounts without a client
+ * are limited only by the whole.
  */
 export class Shares {
   readonly max: number
@@ -16,7 +16,7 @@ export class Shares {
     return this.#used
   }
 
-  /** Why there is no room for `amount` more: the whole is full, or this client holds its share. */
+  /** Why there is no room for `amount` more: the whole is full, or this client has used up its share. */
   refusal(amount: number, client?: string): 'full' | 'share' | null {
     const free = this.max - this.#used
     if (amount > free) return 'full'
@@ -28,7 +28,7 @@ export class Shares {
     return this.#used + amount <= this.max + Math.ceil(this.max / 16)
   }
 
-  /** A negative amount is given back. */
+  /** A negative amount is returned. */
   add(amount: number, client?: string): void {
     this.#used += amount
     if (client === undefined) return

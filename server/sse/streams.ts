@@ -7,15 +7,15 @@ import { nodeSink } from './nodeSink.js'
 import type { Sink } from './sink.js'
 
 export interface StreamLimits {
-  /** Streams open at once from one client, see `clientKey`. @default 100 */
+  /** Open streams per client, see `clientKey`. @default 100 */
   perAddress?: number
-  /** Streams open at once in all. @default 10_000 */
+  /** Open streams in total. @default 10_000 */
   total?: number
 }
 
 export const streamLimits: Required<StreamLimits> = { perAddress: 100, total: 10_000 }
 
-/** No more streams can be opened: answer 503 with `Retry-After`. Streams that are open are never ended to make room. */
+/** No more streams can be opened: answer 503 with `Retry-After`. Open streams are never ended to make room. */
 export class CapacityError extends Error {
   override readonly name = 'CapacityError'
   readonly kind: 'address' | 'total' | 'shutdown'
@@ -29,9 +29,9 @@ export class CapacityError extends Error {
   }
 }
 
-/** The streams that are open in this process: counts them, limits them, and ends them at shutdown. */
+/** The open streams of this process: counts them, limits them, and ends them at shutdown. */
 export class Streams {
-  /** Every response that has a place, and what ends it at shutdown. */
+  /** Every response that has a place, and the function that ends it at shutdown. */
   readonly #open = new Map<Sink, () => void>()
   readonly #perClient = new Map<string, number>()
   readonly #limits: Required<StreamLimits>
@@ -44,7 +44,7 @@ export class Streams {
     this.#options = options
   }
 
-  /** Responses that are open, including those that a slow client has not read to their end. */
+  /** Open responses, including ended ones that a slow client has not finished reading. */
   get size(): number {
     return this.#open.size
   }
@@ -54,7 +54,7 @@ export class Streams {
     return this.#ending.signal
   }
 
-  /** Why no stream can be opened at present, by anyone; null if streams are welcome. */
+  /** Why nobody can open a stream at present; null if streams are accepted. */
   get refusal(): CapacityError | null {
     if (this.ending.aborted)
       return new CapacityError('shutdown', 'The server is shutting down: try again in a moment.', 5)
@@ -64,8 +64,8 @@ export class Streams {
   }
 
   /**
-   * Takes a place for a response until it is closed. `end` is called at shutdown, when its turn has come; what has to end at
-   * once listens to `ending`.
+   * Takes a place for a response until it is closed. `end` is called at shutdown, when its turn comes; listen to `ending` to
+   * end at once.
    *
    * @throws CapacityError when there is none.
    */
@@ -77,7 +77,7 @@ export class Streams {
     const { perAddress } = this.#limits
     if (ofClient >= perAddress)
       throw new CapacityError('address', `${perAddress} streams are open from your address: close one, or wait.`, 30)
-    // It would never give its place back.
+    // A closed sink would never give its place back.
     if (sink.closed) return
 
     this.#open.set(sink, end)
@@ -107,7 +107,7 @@ export class Streams {
 
   /**
    * Ends every stream and opens no more. The streams end one after the other over `spread` milliseconds, each with a random
-   * `retry:` hint, so that their clients do not all come back in one moment.
+   * `retry:` hint, so that their clients do not all reconnect at once.
    */
   async end(spread: number): Promise<void> {
     this.#ending.abort()

@@ -1,26 +1,26 @@
 import type { ReadableStreamDefaultController, UnderlyingSource } from 'node:stream/web'
 import { lastEventIdOf, type Opening, type Sink, type SinkListener } from './sink.js'
 
-/** A sink, and the `Response` to return once an emitter was made of it. */
+/** A sink, and the `Response` to return once an emitter was created from it. */
 export interface WebSink extends Sink {
   readonly response: Response
 }
 
-/** A web-standard `Response`: Hono, h3 and with it Nuxt, SvelteKit, and what serves `fetch` handlers. */
+/** A web-standard `Response`: for Hono, h3 (and so Nuxt), SvelteKit, and anything that serves `fetch` handlers. */
 export function webSink(request: Request): WebSink {
   return new ResponseSink(request)
 }
 
-/** So many bytes may wait before `write` asks for patience. */
+/** Bytes that may wait before `write` returns false. */
 const HIGH_WATER_MARK = 16 * 1_024
 
 class ResponseSink implements WebSink {
   readonly #request: Request
   #response: Response | null = null
-  /** Null when nothing can be sent: not yet, not for HEAD, and no more. */
+  /** Null if nothing can be sent: before `open`, for HEAD, and after the end. */
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null
   #isDraining = false
-  /** The body ends when what waits is read. */
+  /** The body ends once all waiting bytes are read. */
   #isEnding = false
   #unread: NodeJS.Timeout | undefined
   #closed = false
@@ -69,7 +69,7 @@ class ResponseSink implements WebSink {
       pull: () => this.#settle(),
       cancel: (reason) => this.#gone(reason),
     }
-    // Not a stream of type `bytes`, which would take the memory of bytes that others are sent too.
+    // Not of type `bytes`: that would detach buffers that are shared with other receivers.
     return new ReadableStream(source, { highWaterMark: HIGH_WATER_MARK, size: (bytes) => bytes.byteLength })
   }
 
@@ -96,7 +96,7 @@ class ResponseSink implements WebSink {
     this.#onClose = [...this.#onClose, callback]
   }
 
-  /** Does what waits for everything to be read, if it is. */
+  /** Once everything is read: ends the body, or reports the drain. */
   #settle(): void {
     if (this.unsent > 0) return
     if (this.#isEnding) {
@@ -109,7 +109,7 @@ class ResponseSink implements WebSink {
   }
 
   #aborted = (): void => {
-    // Nobody reads it, but whoever serves the response may wait for its end.
+    // Nobody reads the body any more, but the server may wait for its end.
     this.#controller?.close()
     this.#gone(this.#request.signal.reason)
   }

@@ -31,7 +31,7 @@ type AppSettings = Pick<
   'allowedHosts' | 'trustProxy' | 'pushToken' | 'pushesPerMinute' | 'channelsPerAddress' | 'maxEventBytes'
 >
 
-/** What is not given of the settings is as in an empty environment. */
+/** Settings that are not given have the defaults of an empty environment. */
 export interface AppOptions extends Partial<AppSettings> {
   streams: Streams
   hub: Hub
@@ -41,7 +41,7 @@ export interface AppOptions extends Partial<AppSettings> {
   isLogReady?: () => boolean
   /** For `/metrics`. */
   connections?: MetricSources['connections']
-  /** Milliseconds for which a channel is kept. @default that of the settings */
+  /** Milliseconds for which a channel is stored. @default that of the settings */
   channelAge?: number
   /** @default one in memory */
   database?: Database
@@ -58,7 +58,7 @@ export interface AppOptions extends Partial<AppSettings> {
   comparison?: ComparisonOptions
 }
 
-/** What listens to a server's `request` and `upgrade`. */
+/** Listeners for a server's `request` and `upgrade` events. */
 export interface App {
   request: RequestListener
   upgrade: UpgradeListener
@@ -85,7 +85,7 @@ export function createApp(options: AppOptions): App {
   const headers = securityHeaders(page?.live ?? false)
   app.use(compared.watch, headers)
   app.use(servedHosts(settings.allowedHosts), noHandshake(comparisonPaths.webSocket), noBody)
-  // Express would answer 200.
+  // Express would answer OPTIONS with 200.
   app.use((req, res, next) => (req.method === 'OPTIONS' ? otherMethods(req, res, next) : next()))
 
   app.get('/healthz', (_req, res) => {
@@ -124,12 +124,12 @@ export function createApp(options: AppOptions): App {
   })
   app.use(errors((error) => metrics.refused(error)))
 
-  // What reaches none of this is an address that Express cannot read. It would answer with a page of its own.
+  // Reached only if Express cannot parse the address. It would answer with an HTML page of its own.
   const unreadable = new HttpError(400, 'request', 'The address of this request cannot be read.')
   const request: RequestListener = (message, response) => {
     const [req, res] = [message as Request, response as Response]
     app(req, res, () => {
-      // Or an error in the middle of an answer: it is cut off.
+      // Or after an error in the middle of a response, which is then cut off.
       if (res.headersSent) res.destroy()
       else headers(req, res, () => sendError(res, unreadable))
     })
@@ -138,7 +138,7 @@ export function createApp(options: AppOptions): App {
   return {
     request,
     upgrade: (req, socket, head) => {
-      // A live page has a socket of its own, which Vite listens to.
+      // A live page has a WebSocket of its own, which Vite handles.
       const ofVite = page?.live && req.headers['sec-websocket-protocol']?.startsWith('vite-')
       if (wantsWebSocket(req) && !ofVite) handshake(req, socket, head)
     },
@@ -161,7 +161,7 @@ function securityHeaders(live: boolean): RequestHandler {
         frameAncestors: ["'none'"],
       },
     },
-    // TLS, where there is any, ends at a proxy in front: what concerns TLS is that proxy's to say.
+    // If there is TLS, it ends at a proxy in front, which should set this header.
     strictTransportSecurity: false,
   })
 }

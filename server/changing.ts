@@ -21,20 +21,20 @@ export function changing({ pushToken }: Pick<Settings, 'pushToken'>, edit: Reque
 
 /** Middleware for every state-changing route: decides who may use it and how often, then parses the body. */
 export function editing(settings: ChangingSettings): Router {
-  // What can be six characters in JSON, `\u0000`, is one byte of content.
+  // One byte of content can take six characters in JSON: `\u0000`.
   const limit = 6 * settings.maxEventBytes + 1_024
   return Router()
     .use(notAhead, sameOrigin, ...insiders(settings), formOrJson)
     .use(express.urlencoded({ extended: false, limit, parameterLimit: MAX_FIELDS }), express.json({ limit }))
 }
 
-/** Lets in whoever has the token, and where there is none, this machine; each of them so often. */
+/** Admits requests with the token, or without one set, from this machine; both limited per minute. */
 export function insiders({ pushToken, pushesPerMinute }: Omit<ChangingSettings, 'maxEventBytes'>): RequestHandler[] {
   const rate = perMinute(pushesPerMinute)
   return pushToken === null ? [thisMachine, rate] : [rate, bearer(pushToken)]
 }
 
-/** Refuses prefetch and prerender: an address bar loads what was typed before while nobody has pressed Enter yet. */
+/** Refuses prefetch and prerender: an address bar loads known addresses before anybody has pressed Enter. */
 const notAhead: RequestHandler = (req, _res, next) => {
   const purposes = ['Sec-Purpose', 'Purpose', 'X-Purpose', 'X-Moz'].map((name) => req.get(name) ?? '')
   if (purposes.some((purpose) => /prefetch|prerender|preview/i.test(purpose)))
@@ -42,13 +42,13 @@ const notAhead: RequestHandler = (req, _res, next) => {
   next()
 }
 
-/** `Forwarded`, `X-Forwarded`, `X-Forwarded-For`, `X-Original-Host`, `X-Real-IP`, `True-Client-IP`, `CF-Connecting-IP` and their like. */
+/** `Forwarded`, `X-Forwarded`, `X-Forwarded-For`, `X-Original-Host`, `X-Real-IP`, `True-Client-IP`, `CF-Connecting-IP` and similar headers. */
 const FORWARDED = /^(forwarded|via|cdn-loop|x-(forwarded|original)(-.*)?|(.*-)?(client|real|connecting)-?ip)$/
 
 /**
- * Refuses requests that may come from another machine. The server listens on loopback, so they come through a local proxy. Most of
- * these keep the `Host`, name the client in a header, or speak HTTP/1.0 as nginx does by default. A proxy that does none of this
- * cannot be detected.
+ * Refuses requests that may come from another machine. The server listens on loopback, so they come through a local proxy. Most
+ * proxies keep the `Host`, name the client in a header, or speak HTTP/1.0, as nginx does by default. A proxy that does none of
+ * this cannot be detected.
  */
 const thisMachine: RequestHandler = (req, _res, next) => {
   const proxied = req.httpVersion === '1.0' || Object.keys(req.headers).some((name) => FORWARDED.test(name))
@@ -66,7 +66,7 @@ const thisMachine: RequestHandler = (req, _res, next) => {
   next()
 }
 
-/** At most so many requests a minute from one client. */
+/** Limits the requests per minute from one client. */
 function perMinute(limit: number): RequestHandler {
   const limiter = rateLimit({
     windowMs: 60_000,
@@ -75,7 +75,7 @@ function perMinute(limit: number): RequestHandler {
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     keyGenerator: (req) => clientKey(req),
-    // Its own checks print advice with a stack trace; docs/deploy.md says what a proxy needs.
+    // The library's checks print advice with a stack trace; docs/deploy.md says what a proxy needs.
     validate: false,
     handler: (_req, res, next) => {
       const retryAfter = String(res.getHeader('Retry-After') ?? 60)
@@ -98,12 +98,12 @@ function perMinute(limit: number): RequestHandler {
   return (req, res, next) => (req.ip === undefined ? res.destroy() : limiter(req, res, next))
 }
 
-/** Asks for the token as `Authorization: Bearer …`. */
+/** Requires the token as `Authorization: Bearer …`. */
 function bearer(token: string): RequestHandler {
   const expected = digest(token)
   return (req, _res, next) => {
     const [, given] = /^Bearer +(\S+) *$/i.exec(req.get('Authorization') ?? '') ?? []
-    // Digests are of one length, and are compared in a time that says nothing about how much of them is right.
+    // Digests have equal lengths, and the time to compare them does not reveal how much of a guess is right.
     if (given === undefined || !timingSafeEqual(digest(given), expected))
       throw new HttpError(401, 'token', 'Send the push token as Authorization: Bearer <token>.', {
         'WWW-Authenticate': 'Bearer',

@@ -1,20 +1,20 @@
 import { HttpError } from './httpError'
 
 export interface ChannelQuotaOptions {
-  /** Channels of one client. */
+  /** Channels per client. */
   perClient: number
-  /** Milliseconds for which a channel is kept after an event, and counts. */
+  /** Milliseconds after an event for which a channel is stored, and counts. */
   maxAge: number
 }
 
 /**
  * Limits how many different channels one client may push to or end, so that it cannot use up the room that all clients share. A
- * channel counts for as long as it is kept. Subscribing creates no channel.
+ * channel counts for as long as it is stored. Subscribing creates no channel.
  */
 export class ChannelQuota {
   readonly #perClient: number
   readonly #maxAge: number
-  /** The channels of each client, and when it last changed them. The one that was used longest ago comes first, in both maps. */
+  /** Each client's channels, and when it last changed them. In both maps, the least recently used comes first. */
   readonly #clients = new Map<string, Map<string, number>>()
 
   constructor({ perClient, maxAge }: ChannelQuotaOptions) {
@@ -22,7 +22,7 @@ export class ChannelQuota {
     this.#maxAge = maxAge
   }
 
-  /** Makes a change of a channel, for which the client needs a place. What fails takes none. @throws HttpError 429 */
+  /** Runs a change of a channel, which takes one of the client's places unless it fails. @throws HttpError 429 */
   async use<T>(client: string, channel: string, change: () => Promise<T>): Promise<T> {
     const isNew = this.#take(client, channel, performance.now())
     try {
@@ -33,7 +33,7 @@ export class ChannelQuota {
     }
   }
 
-  /** Whether the client had no place for this channel before. */
+  /** Takes a place for the channel. Returns whether the client had none before. */
   #take(client: string, channel: string, now: number): boolean {
     const channels = this.#clients.get(client) ?? new Map<string, number>()
     forget(channels, (used) => now - used >= this.#maxAge)
@@ -45,13 +45,13 @@ export class ChannelQuota {
     channels.set(channel, now)
     this.#clients.delete(client)
     this.#clients.set(client, channels)
-    // Those of whom not one channel is kept: each was used before all that follow.
+    // Clients without any stored channel: the map is in order of use.
     forget(this.#clients, (others) => Math.max(0, ...others.values()) + this.#maxAge <= now)
     return isNew
   }
 }
 
-/** Removes the first entries, up to one that is still needed. */
+/** Removes entries from the front, up to the first that is still needed. */
 function forget<Value>(entries: Map<string, Value>, isOver: (value: Value) => boolean): void {
   for (const [key, value] of entries) {
     if (!isOver(value)) return

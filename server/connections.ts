@@ -2,15 +2,15 @@ import type { Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 /**
- * The connections of a server, and the responses that are pending on each.
+ * The connections of a server, and the pending responses on each.
  *
  * When there are more than `max`, the one that has waited longest for a complete request is closed: a client that connects and stays
  * silent does not keep others out. A connection that carries a stream is never closed to make room.
  */
 export class Connections {
-  /** In the order in which they began to wait. Null for one that has become a WebSocket. */
+  /** The one that has waited longest first. Null for a connection that has become a WebSocket. */
   readonly #answers = new Map<Duplex, Set<ServerResponse> | null>()
-  /** On connections that are closed. */
+  /** On closed connections. */
   #bytesWritten = 0
 
   constructor(server: Server, max: number) {
@@ -33,19 +33,19 @@ export class Connections {
     return this.#answers.size
   }
 
-  /** Since the server began. */
+  /** Since the server started. */
   get bytesWritten(): number {
     let sum = this.#bytesWritten
     for (const socket of this.#answers.keys()) sum += writtenTo(socket)
     return sum
   }
 
-  /** Whether a response has begun and not ended on this connection: another one would become a part of it. */
+  /** Whether a response is in progress on this connection: another one would become part of it. */
   isAnswering(socket: Duplex): boolean {
     return [...(this.#answers.get(socket) ?? [])].some(({ headersSent }) => headersSent)
   }
 
-  /** Closes those that have never sent anything, which Node does not count as idle: browsers open them ahead of a request. */
+  /** Closes connections that have never sent anything, which Node does not count as idle: browsers open them ahead of a request. */
   closeUnused(): void {
     for (const [socket, answers] of this.#answers) if (answers && !hasRead(socket)) socket.destroy()
   }
@@ -57,7 +57,7 @@ export class Connections {
     this.#answers.set(socket, answers)
   }
 
-  /** There is always one: the newest waits, too. */
+  /** Always finds one: the newest connection is waiting too. */
   #makeRoom(): void {
     for (const [socket, answers] of this.#answers) {
       if (!answers || ![...answers].every(isIncomplete)) continue
@@ -68,7 +68,7 @@ export class Connections {
   }
 }
 
-/** Whether the request has not arrived completely, and has not been answered yet. */
+/** Whether the request is neither complete nor answered yet. */
 function isIncomplete({ req, headersSent }: ServerResponse): boolean {
   return !req.complete && !headersSent
 }

@@ -7,11 +7,11 @@ import { EventLogError } from './sse/eventLog'
 import { CapacityError } from './sse/streams'
 import { DatabaseError } from './store/database'
 
-/** Answers every error as JSON, with nothing of the server's inside in it. What the operator can do goes to the log. */
+/** Answers every error as JSON, without internals. What the operator can do goes to the log. */
 export function errors(answered: (error: HttpError) => void): ErrorRequestHandler {
   const hints = new OperatorHints()
   return (error: unknown, req, res, next) => {
-    // Without the query, which may have what somebody wrote.
+    // Without the query, which may contain user content.
     const report = (): void => console.error(`${req.method} ${req.path} failed:`, error)
     if (res.headersSent) {
       report()
@@ -28,7 +28,7 @@ export function errors(answered: (error: HttpError) => void): ErrorRequestHandle
 }
 
 export function sendError(res: Response, { status, code, message, headers }: HttpError): void {
-  // What was set for another answer, as by a file that was not to be sent after all, is not of this one.
+  // Left over from another answer, such as a file that could not be sent after all.
   for (const name of ['ETag', 'Last-Modified', 'Content-Encoding']) res.removeHeader(name)
   res.status(status).set(headers).type('json').json({ error: { code, message } })
 }
@@ -44,7 +44,7 @@ function toHttpError(error: unknown): HttpError | null {
     return busy(error.kind, error.message, retryAfter)
   }
   if (error instanceof DatabaseError) {
-    // Its message names the file, which is the operator's to know.
+    // The message names the file, which only the operator should see.
     const hint = { setting: 'DATABASE_URL', text: error.message }
     return new HttpError(503, `database-${error.kind}`, DATABASE[error.kind], { 'Retry-After': '5' }, hint)
   }
@@ -72,7 +72,7 @@ const DATABASE: Record<DatabaseError['kind'], string> = {
   failed: 'The database failed. Nothing was changed; the reason is in the log of the server.',
 }
 
-/** What the operator can do where the server has no room, by what there is no room for. */
+/** Hints for the operator when the server has no room, by kind of capacity. */
 const HINTS: Record<string, Hint> = {
   total: {
     setting: 'MAX_STREAMS',
@@ -90,7 +90,7 @@ function busy(kind: string, message: string, retryAfter: number): HttpError {
   return new HttpError(503, `capacity-${kind}`, message, { 'Retry-After': String(retryAfter) }, HINTS[kind] ?? null)
 }
 
-/** In words of our own: a parser's may quote what it has read. */
+/** Messages of our own: a parser's may quote its input. */
 function unreadable({ status, type, message }: ClientError): HttpError {
   switch (type) {
     case undefined:
@@ -109,7 +109,7 @@ function unreadable({ status, type, message }: ClientError): HttpError {
 
 type ClientError = Error & { status: number; limit?: number; type?: string }
 
-/** What Express and its body parsers throw for a request that they cannot read. */
+/** Whether Express or a body parser threw this for a request that it cannot read. */
 function isClientError(error: unknown): error is ClientError {
   return error instanceof Error && 'status' in error && Number(error.status) >= 400 && Number(error.status) < 500
 }

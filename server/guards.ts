@@ -4,15 +4,15 @@ import { isHandshake } from './handshake'
 import { HttpError } from './httpError'
 
 /**
- * Refuses a `Host` that is not served. A page of another site could otherwise let its own name point to this address, and would
- * then be of the same origin (DNS rebinding). That takes a name: addresses are always served.
+ * Refuses a `Host` that is not served. Otherwise another site could point its own name to this address, and its pages would then be
+ * of the same origin (DNS rebinding). That takes a name, so addresses are always served.
  */
 export function servedHosts(names: readonly string[]): RequestHandler {
   const served = new Set(['localhost', ...names.map((name) => name.toLowerCase())])
   return (req, _res, next) => {
     const { host } = req.headers
     if (host === undefined) throw new HttpError(400, 'host', 'A request needs a Host.')
-    // Node takes the first of several, and a proxy in front may have looked at another one, or at the address (RFC 9112, section 3.2).
+    // Node takes the first of several, but a proxy in front may have used another one, or the address (RFC 9112, section 3.2).
     const hosts = req.rawHeaders.filter((name, n) => n % 2 === 0 && name.toLowerCase() === 'host')
     if (hosts.length > 1) throw new HttpError(400, 'host', 'A request has one Host: send it once.')
     if (!req.originalUrl.startsWith('/')) throw new HttpError(400, 'request', 'The address must begin with a slash.')
@@ -38,7 +38,7 @@ export function hostName(host: string): string {
   return isIPv6(address) ? address : name
 }
 
-/** Refuses a WebSocket handshake for any other path than this one: nobody reads its connection as HTTP any more, for a body or another request. */
+/** Refuses WebSocket handshakes for any other path: nobody reads their connection as HTTP any more, for a body or another request. */
 export function noHandshake(except: string): RequestHandler {
   return (req, _res, next) => {
     if (isHandshake(req) && !(req.method === 'GET' && req.path === except))
@@ -47,7 +47,7 @@ export function noHandshake(except: string): RequestHandler {
   }
 }
 
-/** Refuses a body where none belongs: nobody would read it, and its connection could not be used again. */
+/** Refuses an unexpected body: nobody would read it, and its connection could not be reused. */
 export const noBody: RequestHandler = (req, _res, next) => {
   if (hasBody(req) && !['POST', 'PATCH'].includes(req.method))
     throw new HttpError(400, 'body', `A ${req.method} has no body here: send it without one, or use POST.`, {

@@ -4,7 +4,7 @@ export class HttpError extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
-    /** Names the field, its limit and what the client can do. What only the operator can do is in `hint`. */
+    /** Names the field, its limit and what the client can do. `hint` says what only the operator can do. */
     message: string,
     readonly headers: Record<string, string> = {},
     /** For the operator. */
@@ -14,7 +14,7 @@ export class HttpError extends Error {
   }
 }
 
-/** The setting that decided on an error, and what it says to the operator. */
+/** The setting behind an error, and what to tell the operator. */
 export interface Hint {
   setting: string
   text: string

@@ -4,9 +4,9 @@ import { Connections } from './connections'
 import { Incoming } from './handshake'
 
 export interface HttpServerOptions {
-  /** Milliseconds that a client may take to send its request. A stream that is being answered may last. @default 20_000 */
+  /** Milliseconds that a client may take to send its request. Responses may take longer. @default 20_000 */
   requestTimeout?: number
-  /** Milliseconds that a connection waits for another request. @default 75_000, longer than a load balancer in front keeps it */
+  /** Milliseconds that a connection waits for the next request. @default 75_000, longer than most load balancers keep it */
   keepAliveTimeout?: number
   /** Connections at once. @default no limit */
   maxConnections?: number
@@ -17,13 +17,13 @@ export interface HttpServer {
   connections: Connections
 }
 
-/** Milliseconds for a client to read why it was refused, before its connection is gone. */
+/** Milliseconds for a client to read why it was refused, before its connection is closed. */
 const LINGER = 1_000
 
-/** Milliseconds of silence after which the kernel asks whether the client is still there. */
+/** Milliseconds of silence after which the kernel probes the client. */
 const PROBE_AFTER = 60_000
 
-/** An HTTP server that answers as JSON also what never becomes a request: headers that are malformed, too large or too slow. */
+/** An HTTP server that answers JSON even to what never becomes a request: headers that are malformed, too large or too slow. */
 export function createHttpServer({
   requestTimeout = 20_000,
   keepAliveTimeout = 75_000,
@@ -36,14 +36,15 @@ export function createHttpServer({
     keepAliveTimeout,
     keepAlive: true,
     keepAliveInitialDelay: PROBE_AFTER,
-    // Node's refusals are empty. A request without a Host is the listener's to refuse, and an expectation may be ignored.
+    // Node's own refusal would be empty, so the listener refuses requests without a Host.
     requireHostHeader: false,
     IncomingMessage: Incoming,
   })
   const connections = new Connections(server, maxConnections)
+  // Expectations may be ignored.
   server.on('checkExpectation', (...request) => server.emit('request', ...request))
   server.on('request', (req, res) => {
-    // What is pipelined behind a wish for another protocol is lost: the client has to know.
+    // Requests pipelined behind an upgrade are lost: tell the client.
     if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false
   })
   const refuse = (socket: Duplex, error: Refusal): void => {
@@ -75,7 +76,7 @@ function answer(socket: Duplex, { status, code, message, head = '' }: Refusal): 
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nContent-Type: application/json; charset=utf-8\r\n${head}` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
-  // Node no longer looks after it, and the client may never close.
+  // Node no longer manages this socket, and the client may never close it.
   setTimeout(() => socket.destroy(), LINGER).unref()
 }
 

@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   const httpServer = createHttpServer({ ...http, maxConnections: connections })
   const { server } = httpServer
   const page = await pageFor(process.argv[2], server)
-  // What is left is for requests, which would otherwise not even be refused.
+  // The rest is for requests, which could otherwise not even be refused.
   const total = Math.min(limits.total, Math.floor(0.9 * connections))
   const streams = new Streams({ ...limits, total }, emitter)
   const eventLog = redisUrl === null ? new MemoryEventLog(logLimits) : await sharedLog(redisUrl, logLimits)
@@ -40,7 +40,7 @@ async function main(): Promise<void> {
     streams,
     page,
     hub: new Hub(eventLog),
-    // What is kept elsewhere is not of this process to count.
+    // This process does not count what is stored in Redis.
     ...(eventLog instanceof MemoryEventLog ? { log: eventLog } : { isLogReady: () => eventLog.isReady }),
     connections: httpServer.connections,
     database: new Database(database),
@@ -55,26 +55,26 @@ async function main(): Promise<void> {
   })
 
   const stop = (): void => {
-    // A second signal ends the process at once, as signals do when nobody listens.
+    // A second signal then has no listener, so it ends the process at once.
     process.off('SIGTERM', stop).off('SIGINT', stop)
     shutDown(httpServer, streams, eventLog, page, settings.shutdownWindow).then(() => process.exit(0), fail)
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
 
-  // Last: who reads it may connect, and may send a signal.
+  // Last: whoever reads this line may connect, or send a signal.
   const address = server.address() as AddressInfo
   const everywhere = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host)
   const name = everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host
   console.log(`Server-Sent Events: http://${name}:${address.port}`)
 }
 
-/** Channels that several servers have in common. The client of Redis is loaded only here. */
+/** Channels shared by several servers. Only this loads the Redis client. */
 async function sharedLog(url: string, limits: Settings['log']): Promise<RedisEventLog> {
   const { RedisEventLog } = await import('./redis/redisEventLog')
   return new RedisEventLog({ ...limits, url })
 }
 
-/** `npm start` compiles the page, `npm run dev` keeps it live, `npm run serve` takes what `npm run build` has made. */
+/** `npm start` compiles the page, `npm run dev` keeps it live, `npm run serve` serves the output of `npm run build`. */
 async function pageFor(mode: string | undefined, server: Server): Promise<Page> {
   if (mode === '--built') return builtPage()
   if (mode === '--live') return livePage(server)
@@ -82,7 +82,7 @@ async function pageFor(mode: string | undefined, server: Server): Promise<Page> 
   return compiledPage()
 }
 
-/** What a person can put right is said in one line; anything else is a bug, with its stack. */
+/** One line for errors that the user can fix; anything else is a bug, with its stack. */
 function explain(error: unknown): unknown {
   if (error instanceof SettingsError) return error.message
   if (!(error instanceof Error && 'code' in error)) return error

@@ -11,8 +11,8 @@ export function only(...allowed: readonly string[]): RequestHandler {
 }
 
 /**
- * Adds to `refusals`, for each path that a router serves, the refusal of methods that it does not serve there. Routes for all
- * methods decide by themselves.
+ * Adds a 405 to `refusals` for each path of a router, for all methods that it does not serve there. Routes for all methods decide
+ * by themselves.
  */
 export function refuseOtherMethods(refusals: Router, router: Router): void {
   const methods = new Map<string, Set<string>>()
@@ -32,7 +32,7 @@ function routesOf({ stack }: Router): Route[] {
   return stack.flatMap(({ route, handle }) => (route ? [route] : 'stack' in handle ? routesOf(handle as Router) : []))
 }
 
-/** Express answers HEAD by the route of GET. A layer that takes all methods has none. */
+/** Express answers HEAD with the GET route. A layer for all methods has no method. */
 function served(method: string | undefined): string[] {
   if (method === undefined) return []
   return method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]

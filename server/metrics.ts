@@ -5,11 +5,11 @@ import type { HttpError } from './httpError'
 import type { Hub } from './sse/hub'
 import type { Streams } from './sse/streams'
 
-/** What is looked at when somebody asks, so that no event costs anything for being counted here. */
+/** Read only on scrape, so counting costs events nothing. */
 export interface MetricSources {
   streams: Pick<Streams, 'size'>
   hub: Pick<Hub, 'size' | 'counts'>
-  /** Channels and bytes that are kept. */
+  /** Stored channels and bytes. */
   log?: { readonly size: number; readonly bytes: number } | undefined
   connections?: Pick<Connections, 'size' | 'bytesWritten'> | undefined
 }
@@ -42,7 +42,7 @@ export class Metrics {
     }
   }
 
-  /** Counts an error that was answered. */
+  /** Counts an answered error. */
   refused({ status, code }: HttpError): void {
     this.#refused.inc({ status, code })
   }
@@ -50,7 +50,7 @@ export class Metrics {
   /** `GET /metrics`, for those whom `guards` let in. */
   router(guards: readonly RequestHandler[]): Router {
     return Router().get('/metrics', ...guards, async (_req, res) => {
-      // From the first time that somebody asks: they watch the event loop and the garbage collection.
+      // Only from the first scrape on: they observe the event loop and the garbage collector.
       if (!this.#hasDefaults) collectDefaultMetrics({ register: this.#registry })
       this.#hasDefaults = true
       const text = await this.#registry.metrics()

@@ -1,7 +1,7 @@
-/** For what the process opens besides connections: the page's files, its log, its own machinery. */
+/** For files that are not connections: the page's, the log, Node's own. */
 const RESERVED = 64
 
-/** How many connections the process may have open, by its limit of open files (`ulimit -n`). Windows has none. */
+/** How many connections the process may open, given its limit on open files (`ulimit -n`). Windows has none. */
 export function maxConnections(): number {
   const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
   const limit = Number(userLimits?.open_files?.soft)

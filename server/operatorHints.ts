@@ -1,9 +1,9 @@
 import type { Hint } from './httpError'
 
-/** Milliseconds between two hints about the same setting: clients decide how often there is a reason. */
+/** Milliseconds between two hints about one setting: clients must not be able to flood the log. */
 const INTERVAL = 60_000
 
-/** Tells the operator, in the log, which setting refused a client, and what could be changed. */
+/** Logs which setting refused a client, and what the operator can change. */
 export class OperatorHints {
   readonly #said = new Map<string, number>()
 

@@ -7,17 +7,17 @@ import express, { Router, type Request, type RequestHandler, type Response } fro
 import { pages } from '../shared/pages'
 import { SettingsError } from './settings'
 
-/** What serves the page, and what ends that. */
+/** Serves the page until it is closed. */
 export interface Page {
   handler: RequestHandler
-  /** It is served by Vite, whose `<style>` elements and worker the content security policy has to allow. */
+  /** Served by Vite, whose `<style>` elements and worker the content security policy has to allow. */
   live: boolean
   close(): Promise<void>
 }
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
-/** The page out of `client/`, each file compiled when the browser asks for it, and changed in the browser when it changes. */
+/** The page from `client/`: each file is compiled on request, and updated in the browser when it changes. */
 export async function livePage(server: Server): Promise<Page> {
   const { createServer } = await import('vite')
   const vite = await createServer({ appType: 'custom', server: { middlewareMode: true, hmr: { server } } })
@@ -30,10 +30,10 @@ export async function livePage(server: Server): Promise<Page> {
   return { handler, live: true, close: () => vite.close() }
 }
 
-/** The page out of `client/`, compiled now. */
+/** The page from `client/`, compiled now. */
 export async function compiledPage(): Promise<Page> {
   const { build } = await import('vite')
-  // What is in the folder stays: another server may be serving it.
+  // Keeps the folder's files: another server may be serving them.
   await build({ logLevel: 'warn', build: { emptyOutDir: false } })
   return builtPage(path('../dist/client'))
 }
@@ -49,7 +49,7 @@ export function builtPage(folder: string = path('../client')): Page {
       root: folder,
       cacheControl: false,
       headers: { 'Cache-Control': 'no-cache' },
-      // A part of it would be a 206, also where nothing is.
+      // A range request would get 206, even at an unknown address.
       acceptRanges: false,
     })
   }
@@ -71,13 +71,13 @@ export function builtPage(folder: string = path('../client')): Page {
   return { handler, live: false, close: () => Promise.resolve() }
 }
 
-/** By encoding: how the name of a file in that form ends. The first that a client accepts is the smallest. */
+/** Encodings with their file endings, smallest first. */
 const FORMS = [
   ['br', '.br'],
   ['gzip', '.gz'],
 ] as const
 
-/** Finds the form of a file in which it is sent: says so in the headers, and returns the ending of its name; empty for the file itself. */
+/** Picks the form in which a file is sent: sets its headers, and returns its file ending; empty for the plain file. */
 function compressedIn(folder: string): (req: Request, res: Response, file: string) => string {
   const files = new Set(
     readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/')),
@@ -92,7 +92,7 @@ function compressedIn(folder: string): (req: Request, res: Response, file: strin
   }
 }
 
-/** The page, which then says that there is none here, to whoever reads HTML. Everyone else gets the application's JSON. */
+/** Clients that accept HTML get the page with its own "not found"; all others get the application's JSON. */
 function notFound(index: RequestHandler): RequestHandler {
   return async (req, res, next) => {
     if (['GET', 'HEAD'].includes(req.method) && req.accepts(['json', 'html']) === 'html')

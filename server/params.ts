@@ -2,11 +2,11 @@ import type { Request } from 'express'
 import { CHANNEL_ID } from '../shared/demos/channel'
 import { HttpError } from './httpError'
 
-/** Fields of a form. No route has as many. */
+/** The most fields of a form. No route needs as many. */
 export const MAX_FIELDS = 20
 
 /**
- * One parameter, from the query or from a form or JSON body, which wins. Null if it is absent.
+ * One parameter, from a form or JSON body, else from the query. Null if it is absent.
  *
  * @throws HttpError 400 if it is repeated or is not text.
  */
@@ -19,8 +19,8 @@ export function param(req: Request, name: string): string | null {
 }
 
 /**
- * The id of the last event that a client got, as it sends it, untrusted; null if it sends none. The header wins: when the browser
- * reconnects by itself, it repeats a query that has long been overtaken.
+ * The last event id that the client sends, untrusted; null if it sends none. The header wins: when the browser reconnects by
+ * itself, it repeats the query, which is out of date by then.
  *
  * @throws HttpError 400 if the one in the query is repeated.
  */
@@ -36,7 +36,7 @@ export function idParam(req: Request): string {
   return id
 }
 
-/** Text of at most so many bytes. @throws HttpError 400, 413 */
+/** Text of at most `maxBytes` bytes. @throws HttpError 400, 413 */
 export function contentParam(req: Request, maxBytes: number): string {
   const content = param(req, 'content')
   if (content === null) throw bad('content', 'content is missing: it may be empty, as in content=, but must be there.')
@@ -57,7 +57,7 @@ export function contentParam(req: Request, maxBytes: number): string {
   return content
 }
 
-/** Text for people: trimmed, not empty, and of at most so many UTF-16 units, as a page counts them. @throws HttpError 400, 413 */
+/** Text for people: trimmed, not empty, and of at most `maxLength` UTF-16 code units, as a page counts them. @throws HttpError 400, 413 */
 export function textParam(req: Request, name: string, maxLength: number): string {
   const text = param(req, name)?.trim() ?? ''
   if (text === '') throw bad(`${name}-empty`, `${name} is missing or empty: write something.`)

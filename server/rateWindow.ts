@@ -1,9 +1,9 @@
 import type { IncrementResponse, Store } from 'express-rate-limit'
 
-/** Counts the requests of each client in windows of time, by a clock that nobody sets: the library's own store uses the wall clock. */
+/** Counts each client's requests per window of time, by the monotonic clock: the library's own store uses the wall clock. */
 export class RateWindow implements Store {
   readonly #length: number
-  /** The one that ends first comes first. */
+  /** The window that ends first comes first. */
   readonly #windows = new Map<string, { hits: number; end: number }>()
 
   /** Milliseconds. */
@@ -20,7 +20,7 @@ export class RateWindow implements Store {
     const window = this.#windows.get(client) ?? { hits: 0, end: now + this.#length }
     window.hits += 1
     this.#windows.set(client, window)
-    // The library takes the wall clock's time from it again.
+    // The library subtracts the wall clock's time again.
     return { totalHits: window.hits, resetTime: new Date(Date.now() + window.end - now) }
   }
 

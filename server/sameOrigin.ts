@@ -2,11 +2,12 @@ import type { RequestHandler } from 'express'
 import { HttpError } from './httpError'
 
 /**
- * Refuses what another site's page makes a browser send, also a page of the same machine on another port, which is `same-site`.
+ * Refuses requests that another site's page makes a browser send, including a page on another port of this machine, which is
+ * `same-site`.
  *
- * Browsers send `Sec-Fetch-Site` to trustworthy origins only: those with TLS, and loopback. To all others they send `Origin`, which
- * a GET does not always have, and `Referer`, which a page can suppress but not forge. A request with none of them is taken for
- * that of a program.
+ * Browsers send `Sec-Fetch-Site` only to trustworthy origins: those with TLS, and loopback. To all others they send `Origin`, which
+ * a GET does not always have, and `Referer`, which a page can suppress but not forge. A request with none of them is assumed to
+ * come from a program.
  */
 export const sameOrigin: RequestHandler = (req, _res, next) => {
   const site = req.get('Sec-Fetch-Site')
@@ -17,7 +18,7 @@ export const sameOrigin: RequestHandler = (req, _res, next) => {
   next()
 }
 
-/** Compares hosts only, since TLS may end at a proxy in front. A page with an opaque origin sends `null`. */
+/** Compares only hosts, because TLS may end at a proxy in front. A page with an opaque origin sends `null`. */
 function isOwn(source: string | undefined, host: string | undefined): boolean {
   if (source === undefined) return true
   return URL.canParse(source) && new URL(source).host === host?.toLowerCase()

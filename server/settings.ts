@@ -4,19 +4,19 @@ import { emitterDefaults } from './sse/emitterOptions'
 import { memoryLogDefaults } from './sse/memoryEventLog'
 import { streamLimits } from './sse/streams'
 
-/** A setting that is a whole number. */
+/** An integer setting. */
 interface IntegerSetting {
   fallback: number
   min: number
   max: number
 }
 
-/** Every setting that is a number, and the only place where its default and its range are. */
+/** Every integer setting: the only place for its default and its range. */
 const INTEGERS = {
   PORT: { fallback: 3_000, min: 0, max: 65_535 },
   TRUST_PROXY: { fallback: 0, min: 0, max: 10 },
   PUSHES_PER_MINUTE: { fallback: 600, min: 1, max: 1_000_000 },
-  // Of nothing but line feeds, an event is seven times as long on the wire: the least MAX_UNSENT_BYTES has room for two.
+  // An event of nothing but line feeds is seven times as long on the wire: the smallest MAX_UNSENT_BYTES has room for two.
   MAX_EVENT_BYTES: { fallback: 65_536, min: 1, max: 65_536 },
   MAX_STREAMS: { fallback: streamLimits.total, min: 1, max: 1_000_000 },
   MAX_STREAMS_PER_ADDRESS: { fallback: streamLimits.perAddress, min: 1, max: 1_000_000 },
@@ -42,11 +42,11 @@ export interface Settings {
   allowedHosts: readonly string[]
   /** Reverse proxies in front whose `X-Forwarded-For` is believed. */
   trustProxy: number
-  /** What requests that change something have to bring; null where only this machine can reach the server. */
+  /** The token that state-changing requests must carry; null if only this machine can reach the server. */
   pushToken: string | null
-  /** From one client. */
+  /** Per client. */
   pushesPerMinute: number
-  /** Different channels that one client may push to within the age of a channel. */
+  /** Different channels that one client may push to within `CHANNEL_MAX_AGE_MS`. */
   channelsPerAddress: number
   maxEventBytes: number
   /** Where inboxes, todos and answers are kept. */
@@ -59,16 +59,16 @@ export interface Settings {
   streams: { total: number; perAddress: number }
   emitter: { heartbeat: number; maxUnsentBytes: number; drainTimeout: number }
   log: { maxEvents: number; maxBytes: number; maxAge: number; maxChannels: number; maxTotalBytes: number }
-  /** Where the channels are that several servers share; null where they are in the memory of this one. */
+  /** The Redis that several servers share their channels on; null keeps channels in this server's memory. */
   redisUrl: string | null
 }
 
-/** A setting that cannot be used. The message names it, its limits and what to do, in one line. */
+/** An invalid setting. The message names it, its limits and what to do, in one line. */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError'
 }
 
-/** Reads every setting there is from the environment; an empty one counts as none. @throws SettingsError */
+/** Reads all settings from the environment; an empty one counts as unset. @throws SettingsError */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const host = env['HOST'] || '127.0.0.1'
   const allowedHosts = names('ALLOWED_HOSTS', env['ALLOWED_HOSTS'] ?? '')
@@ -119,7 +119,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   }
 }
 
-/** The server can be reached from elsewhere, and nothing would protect what changes something. */
+/** Others could reach the server, and nothing would protect state-changing requests. */
 function unprotected(name: string, value: string): SettingsError {
   return new SettingsError(
     `${name} ${value}, so others could reach this server and push: set SSE_PUSH_TOKEN as well (openssl rand -hex 16 makes one), or unset ${name}.`,
@@ -138,7 +138,7 @@ function integer(env: NodeJS.ProcessEnv, name: keyof typeof INTEGERS): number {
   return value
 }
 
-/** What a header can carry: `Authorization: Bearer …`. The message does not repeat it. */
+/** A token that fits a header: `Authorization: Bearer …`. The message does not repeat it. */
 function token(name: string, text: string): string | null {
   if (text === '') return null
   if (!/^[\x21-\x7e]{16,}$/.test(text))
@@ -182,11 +182,11 @@ function redisUrl(name: string, text: string): string | null {
   return text
 }
 
-/** Host names as a `Host` header has them: lower case, and international ones as `xn--…`. */
+/** Host names as in a `Host` header: lower case, and international ones as `xn--…`. */
 function names(name: string, list: string): string[] {
   const given = list.split(',').flatMap((item) => item.trim() || [])
   return given.map((item) => {
-    // It would take `app.example/path` for a name, too.
+    // `domainToASCII` would accept `app.example/path` as a name, too.
     const ascii = /[/\\?#%]/.test(item) ? '' : domainToASCII(item)
     if (!/^[\w-]+(\.[\w-]+)*$/.test(ascii))
       throw new SettingsError(

@@ -4,10 +4,10 @@ import type { Page } from './page'
 import type { EventLog } from './sse/eventLog'
 import type { Streams } from './sse/streams'
 
-/** Milliseconds that connections may take to close after the last stream was ended. */
+/** Milliseconds that connections may take to close after the last stream has ended. */
 const GRACE = 3_000
 
-/** Ends the server: stops accepting, ends every stream in its turn, and cuts off only what has not ended by then. */
+/** Ends the server: stops accepting, ends the streams one by one, and finally cuts whatever is still open. */
 export async function shutDown(
   { server, connections }: HttpServer,
   streams: Streams,
@@ -21,7 +21,7 @@ export async function shutDown(
   connections.closeUnused()
   // A live page has connections of its own.
   const pageClosed = page.close()
-  // A connection whose stream has ended would wait for its client's next request.
+  // Otherwise a connection whose stream has ended would wait for its client's next request.
   const idle = setInterval(() => server.closeIdleConnections(), 100)
 
   await streamsEnded
@@ -29,6 +29,6 @@ export async function shutDown(
   server.closeAllConnections()
   await Promise.all([closed, pageClosed])
   clearInterval(idle)
-  // Last: until now there were requests that needed it.
+  // Last: until now, requests needed it.
   await log.close()
 }

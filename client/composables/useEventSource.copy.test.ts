@@ -1,5 +1,5 @@
 // @vitest-environment node
-/** The promise of the file: copied alone into a project that has `vue` and nothing else, it compiles, and it is small. */
+/** The promise of the file: copied alone into a project with only `vue`, it compiles, and it is small. */
 import { execFileSync } from 'node:child_process'
 import {
   copyFileSync,
@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { minify, transformWithOxc } from 'vite'
+import { strictestOptions } from '../../e2e/strictestOptions'
 
 const file = fileURLToPath(new URL('./useEventSource.ts', import.meta.url))
 const packages = fileURLToPath(new URL('../../node_modules', import.meta.url))
@@ -31,7 +32,7 @@ afterEach(() => {
   rmSync(project, { recursive: true })
 })
 
-/** What the TypeScript compiler says about the project; empty if it is content. */
+/** The TypeScript compiler's errors in the project; empty if there are none. */
 function compile(): string {
   try {
     execFileSync(process.execPath, [join(packages, 'typescript/bin/tsc'), '-p', project], { encoding: 'utf8' })
@@ -50,19 +51,8 @@ function writeTsconfig(): void {
     types: [],
     declaration: true,
     outDir: 'out',
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
     isolatedDeclarations: true,
-    isolatedModules: true,
-    verbatimModuleSyntax: true,
-    noPropertyAccessFromIndexSignature: true,
-    noImplicitOverride: true,
-    noImplicitReturns: true,
-    noUnusedLocals: true,
-    noUnusedParameters: true,
-    erasableSyntaxOnly: true,
-    skipLibCheck: true,
+    ...strictestOptions,
   }
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }))
 }

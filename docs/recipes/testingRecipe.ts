@@ -1,4 +1,4 @@
-/** Recipes for tests: the files that a page tells people to write, and a project that has them. */
+/** For tests: the files that a recipe tells people to write, and projects built from them. */
 import { once } from 'node:events'
 import {
   cpSync,
@@ -15,6 +15,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { strictestOptions } from '../../e2e/strictestOptions'
 
 const folder = fileURLToPath(new URL('.', import.meta.url))
 const root = join(folder, '../..')
@@ -46,7 +47,7 @@ export function blocksOf(page: string): Block[] {
   })
 }
 
-/** What `npm create vite` makes, as far as a recipe may rely on it. */
+/** The part of `npm create vite`'s output that recipes may rely on. */
 const TEMPLATE: Record<string, string> = {
   'src/App.vue': '<template>Hello</template>\n',
   'package.json': '{ "type": "module" }',
@@ -61,19 +62,7 @@ const COMPILER_OPTIONS = {
   moduleResolution: 'bundler',
   types: ['vite/client', 'node'],
   noEmit: true,
-  strict: true,
-  exactOptionalPropertyTypes: true,
-  noUncheckedIndexedAccess: true,
-  noPropertyAccessFromIndexSignature: true,
-  noImplicitOverride: true,
-  noImplicitReturns: true,
-  noFallthroughCasesInSwitch: true,
-  noUnusedLocals: true,
-  noUnusedParameters: true,
-  verbatimModuleSyntax: true,
-  isolatedModules: true,
-  erasableSyntaxOnly: true,
-  skipLibCheck: true,
+  ...strictestOptions,
 }
 
 /**
@@ -88,8 +77,8 @@ export function workspace(): string {
 }
 
 /**
- * Writes a project with what a page tells people to write, on top of what README.md does, and returns its folder. `edit` may
- * change a file: to another port, for example.
+ * Writes a project with the files of README.md and of a page, and returns its folder. `edit` may change a file, for example to
+ * another port.
  */
 export function writeRecipe(into: string, page: string, edit: (code: string) => string = (code) => code): string {
   const project = join(into, page.replace('.md', ''))

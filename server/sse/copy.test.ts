@@ -1,4 +1,4 @@
-/** The promise of the folder: copied alone into a project with nothing but Node's types, it compiles, and keeps its word under every kind of server. */
+/** The promise of the folder: copied alone into a project with nothing but Node's types, it compiles, and works under every kind of server. */
 
 import { execFileSync, spawn } from 'node:child_process'
 import {
@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { strictestOptions } from '../../e2e/strictestOptions'
 import { Client, request } from '../testing'
 import { ask, hosts, listen, type Answer, type Host, type Question, type Sinks } from '../testingHosts'
 import type { SseEmitter } from './emitter'
@@ -28,7 +29,7 @@ import type { Streams } from './streams'
 
 vi.setConfig({ testTimeout: 30_000 })
 
-/** What is used of the copy. */
+/** The exports of the copy that these tests use. */
 interface Copy extends Sinks {
   SseEmitter: typeof SseEmitter
   Streams: typeof Streams
@@ -61,26 +62,14 @@ afterAll(() => {
   rmSync(project, { recursive: true })
 })
 
-/** What the TypeScript compiler says about the copy; empty if it is content. */
+/** The TypeScript compiler's errors in the copy; empty if there are none. */
 function compile(options: Record<string, unknown>, include: string[] = ['sse']): string {
   const compilerOptions = {
     target: 'es2022',
     lib: ['es2023', 'es2024.string'],
     types: ['node'],
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
-    noPropertyAccessFromIndexSignature: true,
-    noImplicitOverride: true,
-    noImplicitReturns: true,
-    noFallthroughCasesInSwitch: true,
-    noUnusedLocals: true,
-    noUnusedParameters: true,
     isolatedDeclarations: true,
-    isolatedModules: true,
-    verbatimModuleSyntax: true,
-    erasableSyntaxOnly: true,
-    skipLibCheck: true,
+    ...strictestOptions,
     ...options,
   }
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include }))
@@ -175,7 +164,7 @@ async function start(host: Host, options: SseEmitterOptions = {}) {
   }
 }
 
-/** Sends until the client has to be waited for. */
+/** Sends until the client no longer keeps up. */
 async function fill(emitter: SseEmitter): Promise<number> {
   let n = 0
   for (; emitter.writable && n < 10_000; n++) {
@@ -206,7 +195,7 @@ describe.each(hosts)('$name', (host) => {
     expect(client.text()).toBe('retry: 7\n\ndata: one\n\ndata: two\n\n')
   })
 
-  it('knows after which event the client resumes, by the header before the query', async () => {
+  it('knows after which event the client resumes, preferring the header to the query', async () => {
     const { open } = await start(host)
     expect((await open()).emitter.lastEventId).toBeNull()
     expect((await open({ path: '/?a=b&lastEventId=from%20query' })).emitter.lastEventId).toBe('from query')
@@ -224,7 +213,7 @@ describe.each(hosts)('$name', (host) => {
     expect(calls).toEqual(['completion'])
   })
 
-  it('waits for a client that is slow, and delivers everything when it reads on', async () => {
+  it('waits for a slow client, and delivers everything when it reads on', async () => {
     const { open } = await start(host)
     const { client, emitter } = await open({ paused: true })
     const drained = vi.fn()
@@ -252,7 +241,7 @@ describe.each(hosts)('$name', (host) => {
     await vi.waitFor(() => expect(places.size).toBe(0))
   })
 
-  it('times out with a goodbye, and ends as it should', async () => {
+  it('times out with a last message, and ends properly', async () => {
     const { open, places } = await start(host, { timeout: 200 })
     const { client, emitter, calls } = await open()
     emitter.onTimeout(() => emitter.send({ event: 'close', data: 'bye' }))
@@ -262,7 +251,7 @@ describe.each(hosts)('$name', (host) => {
     await vi.waitFor(() => expect(places.size).toBe(0))
   })
 
-  it('cuts a client off for which too much waits, which then sees no proper end', async () => {
+  it('cuts off a client for which too many bytes wait, and shows it no proper end', async () => {
     const { open, places } = await start(host, { maxUnsentBytes: 300_000 })
     const { client, emitter, calls } = await open({ paused: true })
     for (let n = 0; n < 10_000 && emitter.send({ data: 'x'.repeat(10_000) }); n++) await turn()
@@ -272,7 +261,7 @@ describe.each(hosts)('$name', (host) => {
     await vi.waitFor(() => expect(places.size).toBe(0))
   })
 
-  it('cuts a client off that takes nothing for too long', async () => {
+  it('cuts off a client that reads nothing for too long', async () => {
     const { open, places } = await start(host, { drainTimeout: 300 })
     const { emitter, calls } = await open({ paused: true })
     await fill(emitter)
@@ -280,7 +269,7 @@ describe.each(hosts)('$name', (host) => {
     await vi.waitFor(() => expect(places.size).toBe(0))
   })
 
-  it('cuts a client off that never reads the rest after the end', async () => {
+  it('cuts off a client that never reads the rest after the end', async () => {
     const { open, places } = await start(host, { drainTimeout: 300 })
     const { emitter, calls } = await open({ paused: true })
     await fill(emitter)
@@ -301,7 +290,7 @@ describe.each(hosts)('$name', (host) => {
     expect(client.text()).toBe('retry: 7\n\ndata: last\n\n')
   })
 
-  it('sends a channel: what is kept, what is new, and the end', async () => {
+  it('sends a channel: stored events, new events, and the end', async () => {
     const log = new copy.MemoryEventLog()
     onTestFinished(() => log.close())
     const hub = new copy.Hub(log)
@@ -320,7 +309,7 @@ describe.each(hosts)('$name', (host) => {
     }
   })
 
-  it('shuts down: every stream ends as it should with a hint, and the server closes', async () => {
+  it('shuts down: every stream ends properly with a hint, and the server closes', async () => {
     const { open, places, server } = await start(host)
     const clients = [(await open()).client, (await open()).client]
     const closed = new Promise((resolve) => server.close(resolve))
@@ -334,9 +323,9 @@ describe.each(hosts)('$name', (host) => {
   })
 })
 
-/** What only a client that writes its bytes by hand can do. */
+/** Only for clients that write their own bytes. */
 describe.each(hosts.filter(({ protocol }) => protocol === 'http'))('$name, byte for byte', (host) => {
-  it('ends when the client sends no more', async () => {
+  it('ends when the client closes its side', async () => {
     const { port, streams } = await start(host)
     const client = new Client(port, request('GET'))
     await client.until(/retry: 7\n\n/)

@@ -1,6 +1,6 @@
 /**
- * Follows nuxt.md in an empty Nuxt project, and looks at what it made with a browser: `npm run test:nuxt`. Nuxt needs Node 22, which
- * npx brings where there is an older one, and a few hundred megabytes, which is why it is no part of `npm test`.
+ * Follows nuxt.md in an empty Nuxt project, and checks the result in a browser: `npm run test:nuxt`. Nuxt needs Node 22, so npx
+ * installs a newer Node, and a few hundred megabytes, so this is not part of `npm test`.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
@@ -29,7 +29,7 @@ function write(file: string, text: string): void {
 }
 
 try {
-  // What `npm create nuxt` makes, which it fetches from where not every machine gets to.
+  // The output of `npm create nuxt`, which downloads its template from a host that not every machine can reach.
   write('package.json', '{ "private": true, "type": "module" }')
   write('nuxt.config.ts', "export default defineNuxtConfig({ telemetry: false, compatibilityDate: '2026-11-01' })")
   const references = ['app', 'server', 'shared', 'node'].map((name) => ({ path: `./.nuxt/tsconfig.${name}.json` }))
@@ -51,7 +51,7 @@ try {
   rmSync(project, { recursive: true, maxRetries: 5 })
 }
 
-/** The server renders `idle`, the browser connects without a complaint, and what is sent arrives. */
+/** The server renders `idle`, the browser connects without errors, and a sent message arrives. */
 async function look(): Promise<void> {
   const port = await freePort()
   const env = { ...process.env, PORT: String(port), HOST: '127.0.0.1' }

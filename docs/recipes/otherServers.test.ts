@@ -1,4 +1,4 @@
-/** The servers of other-servers.md, each run by its own toolchain where that is installed. */
+/** The servers of other-servers.md, each run by its own toolchain if that is installed. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { freePort, workspace, writeRecipe } from './testingRecipe'
 
 interface Toolchain {
   name: string
-  /** Says that it is there, or throws. */
+  /** Throws if the toolchain is missing. */
   probe: [command: string, ...args: string[]]
   /** Makes the program of a project ready, and returns the command that runs it. */
   command: (project: string, port: string) => string[]
@@ -37,7 +37,7 @@ const TOOLCHAINS: Toolchain[] = [
   },
 ]
 
-/** As short as a test wants them: many heartbeats between two steps. */
+/** Shortened for tests: many heartbeats between two steps. */
 const SHORT: [from: string, to: string][] = [
   ['15 * time.Second', '40 * time.Millisecond'],
   ['time.After(time.Second)', 'time.After(200 * time.Millisecond)'],
@@ -112,7 +112,7 @@ describe.each(TOOLCHAINS)('$name', ({ name, probe, command }) => {
     expect(events(query)).toEqual(ALL.slice(3))
   })
 
-  it(`${name} answers 204 to who has seen the end, and starts over for an id that is none of its own`, async () => {
+  it(`${name} answers 204 to a client that has seen the end, and starts over for a foreign id`, async () => {
     expect((await fetch(url, { headers: { 'Last-Event-ID': '6' } })).status).toBe(204)
     const strange = await fetch(url, { headers: { 'Last-Event-ID': "'; DROP TABLE" } })
     expect(events(await strange.text())).toEqual(ALL)

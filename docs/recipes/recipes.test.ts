@@ -1,4 +1,4 @@
-/** What the recipes tell people to write compiles, says where it belongs, and is the same in both languages. */
+/** The code of the recipes compiles, names its files, and is the same in both languages. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -18,7 +18,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true })
 })
 
-/** What the compiler says about the projects in the folder; empty if it has nothing to say. */
+/** The compiler's errors in the projects of the folder; empty if there are none. */
 function compile(): string {
   try {
     execFileSync(process.execPath, [vueTsc], { cwd: folder })

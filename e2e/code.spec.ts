@@ -1,8 +1,9 @@
-/** The code beside each demo, as a reader sees and copies it. */
+/** The code beside each demo, as readers see and copy it. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Page } from '@playwright/test'
 import { pages } from '../shared/pages'
+import { contrast } from './contrast'
 import { expect, test } from './fixture'
 
 const panels = (page: Page) => page.locator('figure:has(.file)')
@@ -10,7 +11,7 @@ const region = (page: Page, name: string | RegExp) => page.getByRole('region', {
 const onDisk = (file: string): string => readFileSync(fileURLToPath(new URL(`../${file}`, import.meta.url)), 'utf8')
 
 for (const path of Object.values(pages)) {
-  test(`${path} copies its files as they are, to the last character`, async ({ page, site, context }) => {
+  test(`${path} copies its files exactly, to the last character`, async ({ page, site, context }) => {
     await context.grantPermissions(['clipboard-read', 'clipboard-write'])
     await page.goto(`${site.url}${path}`)
     await page.locator('h2').waitFor()
@@ -23,7 +24,7 @@ for (const path of Object.values(pages)) {
   })
 }
 
-test('a long file is folded, says how long it is, and unfolds to all of it', async ({ page, site }) => {
+test('a long file is folded, says how long it is, and unfolds completely', async ({ page, site }) => {
   await page.goto(`${site.url}/emitter`)
   const file = 'server/demos/emitter.ts'
   const whole = onDisk(file)
@@ -39,7 +40,7 @@ test('a long file is folded, says how long it is, and unfolds to all of it', asy
   expect(await code.textContent()).toBe(folded)
 })
 
-test('a line that is too long is reached by keyboard', async ({ page, site }) => {
+test('a long line can be scrolled by keyboard', async ({ page, site }) => {
   await page.setViewportSize({ width: 390, height: 800 })
   await page.goto(site.url)
   const code = region(page, /^In the page/)
@@ -51,7 +52,7 @@ test('a line that is too long is reached by keyboard', async ({ page, site }) =>
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390)
 })
 
-test('a browser that does not let the page copy is no mystery', async ({ page, site }) => {
+test('a browser that forbids copying is explained', async ({ page, site }) => {
   await page.addInitScript(() => {
     navigator.clipboard.writeText = () => Promise.reject(new DOMException('', 'NotAllowedError'))
   })
@@ -59,19 +60,6 @@ test('a browser that does not let the page copy is no mystery', async ({ page, s
   await page.getByRole('button', { name: 'Copy' }).first().click()
   await expect(page.getByText('The browser did not allow copying')).toBeVisible()
 })
-
-/** The contrast of two colours as the guidelines for accessibility define it, from 1 to 21. */
-function contrast(...colors: [string, string]): number {
-  const [dark = 0, light = 0] = colors
-    .map((color) => {
-      const [r = 0, g = 0, b = 0] = (color.match(/[\d.]+/g) ?? [])
-        .map((value) => Number(value) / 255)
-        .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
-      return 0.2126 * r + 0.7152 * g + 0.0722 * b
-    })
-    .sort((a, b) => a - b)
-  return (light + 0.05) / (dark + 0.05)
-}
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`every kind of token can be read on the ${colorScheme} page`, async ({ page, site }) => {

@@ -1,9 +1,10 @@
-/** The frame of all pages: what is in view at once, what can be seen in the dark, and what the address says. */
+/** The frame of all pages: what is above the fold, what is visible in the dark theme, and what the address sets. */
 import type { Page } from '@playwright/test'
 import { pages } from '../shared/pages'
+import { contrast } from './contrast'
 import { expect, test } from './fixture'
 
-// Playwright switches the back/forward cache off.
+// Playwright disables the back/forward cache.
 test.use({
   launchOptions: async ({ launchOptions }, use) =>
     use({ ...launchOptions, ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
@@ -12,7 +13,7 @@ test.use({
 const theme = (page: Page, name: string) => page.getByRole('group', { name: 'Theme' }).getByRole('button', { name })
 const background = (page: Page): Promise<string> => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
 
-/** The least height of what a page shows that says something. */
+/** Pixels of an output that have to be visible. */
 const ENOUGH = 110
 
 for (const [viewport, width, height] of [
@@ -37,19 +38,6 @@ for (const [viewport, width, height] of [
   }
 }
 
-/** The contrast of two colours as the guidelines for accessibility define it, from 1 to 21. */
-function contrast(...colors: [string, string]): number {
-  const [dark = 0, light = 0] = colors
-    .map((color) => {
-      const [r = 0, g = 0, b = 0] = (color.match(/[\d.]+/g) ?? [])
-        .map((value) => Number(value) / 255)
-        .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
-      return 0.2126 * r + 0.7152 * g + 0.0722 * b
-    })
-    .sort((a, b) => a - b)
-  return (light + 0.05) / (dark + 0.05)
-}
-
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`the border of every control and of every output can be seen: ${colorScheme}`, async ({ page, site }) => {
     await page.emulateMedia({ colorScheme })
@@ -66,7 +54,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   })
 }
 
-test('the theme is that of the system, until one is chosen, here and at later visits', async ({ page, site }) => {
+test('the theme is that of the system until one is chosen, for this visit and later ones', async ({ page, site }) => {
   await page.emulateMedia({ colorScheme: 'light' })
   await page.goto(site.url)
   const light = await background(page)
@@ -87,10 +75,7 @@ test('the theme is that of the system, until one is chosen, here and at later vi
   expect(await background(page)).toBe(light)
 })
 
-test('an address with a theme and a language shows the page so, and changes nothing for good', async ({
-  page,
-  site,
-}) => {
+test('a theme and a language in the address apply to this visit only', async ({ page, site }) => {
   await page.goto(`${site.url}/?theme=dark&lang=zh-CN`)
   await expect(page.getByRole('button', { name: '发起调用' })).toBeVisible()
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark')
@@ -102,14 +87,14 @@ test('an address with a theme and a language shows the page so, and changes noth
   await expect(page.locator('html')).not.toHaveAttribute('data-theme')
 })
 
-test('the theme is there before anything is painted', async ({ page, site }) => {
+test('the theme is set before the first paint', async ({ page, site }) => {
   await page.addInitScript(() => localStorage.setItem('theme', 'dark'))
   await page.route('**/assets/*.js', () => undefined)
   await page.goto(site.url, { waitUntil: 'commit' })
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark')
 })
 
-test('every page comes back from the history as it was', async ({ page, site }) => {
+test('every page is restored from the history unchanged', async ({ page, site }) => {
   site.route('/elsewhere', (_req, res) => res.setHeader('Content-Type', 'text/html').end('<title>elsewhere</title>'))
   for (const path of Object.values(pages)) {
     await page.goto(site.url + path)
@@ -127,7 +112,7 @@ test('every page comes back from the history as it was', async ({ page, site }) 
 test.describe('a run', () => {
   test.use({ interval: 100 })
 
-  test('says how far it is, and marks where it resumed and where the next begins', async ({ page, site }) => {
+  test('shows its progress, and marks where it resumed and where the next run starts', async ({ page, site }) => {
     await page.goto(site.url)
     const output = page.getByRole('textbox', { name: 'Output' })
     await expect(output).toHaveAttribute('placeholder', /Press “Start”/)

@@ -1,4 +1,4 @@
-/** The page to copy from: what it gives out is what is on disk, what it claims can be seen, and its minimal pair works as it is. */
+/** The “Use it” page: its files are those of the repository, its claims are demonstrated, and its minimal pair works unchanged. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ import { expect, test } from './fixture'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const onDisk = (file: string): string => readFileSync(root + file, 'utf8')
 
-test('every file can be copied and downloaded, and is that of the repository', async ({ page, site, context }) => {
+test('every file can be copied and downloaded, and equals that of the repository', async ({ page, site, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write'])
   await page.goto(`${site.url}/use`)
   await page.getByText(/^\d+ files$/).click()
@@ -55,7 +55,7 @@ test.describe('what goes wrong with a bare EventSource', () => {
       await expect(card(title).locator('dd').last()).not.toHaveText('–', { timeout: 20_000 })
       return card(title).locator('dd').allTextContents()
     }
-    expect(await values('Equal events')).toEqual(['1 of 3 events handled', '3 of 3 events handled'])
+    expect(await values('Equal events count once')).toEqual(['1 of 3 events handled', '3 of 3 events handled'])
     const [again, resumed = ''] = await values('A restart')
     expect(again).toBe('starts over with number 1')
     expect(Number(/\d+$/.exec(resumed)?.[0])).toBeGreaterThan(2)

@@ -296,9 +296,9 @@ export const zhCN: Messages = {
     verdict: '服务器要向页面推送消息，就用 SSE：和 WebSocket 一样快，只用普通 HTTP，断线也不丢事件。',
     use: {
       shortPolling: '适合：变化很少，晚一点也没关系。',
-      longPolling: '适合：中间有设备不放行流式响应。',
+      longPolling: '适合：中间有设备阻断流式响应。',
       sse: '适合：服务器有消息要告诉页面。',
-      webSocket: '适合：双方不停对话，例如游戏、协同编辑。',
+      webSocket: '适合：双方频繁交互，例如游戏、协同编辑。',
       webhook: '适合：服务器之间。页面无法接收。',
     },
     figure: { latency: '延迟', bytes: '每个事件的额外字节', lost: '断线后丢失' },
@@ -310,7 +310,7 @@ export const zhCN: Messages = {
       time: '时间',
       ago: '{time}前',
       now: '现在',
-      help: '{technique}在最近十秒内的请求和事件，旁边的数字表达同样的内容。',
+      help: '{technique}在最近十秒内的请求和事件，旁边的数字显示的是同样的内容。',
       value: '事件 {n} 用时 {latency}',
     },
     legend: {
@@ -358,7 +358,7 @@ export const zhCN: Messages = {
       p95: 'P95 延迟',
       received: '收到事件',
       missed: '丢失事件',
-      afterCut: '断线之后需要',
+      afterCut: '断线后要做什么',
       notes:
         '先试试每秒 0.5 个事件，再试试 100 个，然后切断连接看看。字节数由服务器按连接实际收发统计，包含全部头部。延迟指事件从产生到送达的时间，取最近 1,000 个事件，并已校正页面与服务器的时钟差。断线后续传的事件会计入等待重连的时间，而 WebSocket 丢失的事件没有延迟可计，所以此时 SSE 的延迟看起来更高，其实一个事件也没丢。页面无法接收 webhook，因此由同一进程里的另一个小服务器代为接收。',
     },
@@ -435,9 +435,9 @@ export const zhCN: Messages = {
     which: {
       title: '该选哪一种？',
       shortPolling: '可以接受最多一个轮询间隔的延迟，或者事件很少、偶尔问一次就够时。',
-      longPolling: '页面与服务器之间有设备不放行流式响应时。否则 SSE 用更少的开销就能做到同样的事。',
+      longPolling: '页面与服务器之间有设备阻断流式响应时。否则 SSE 用更少的开销就能做到同样的事。',
       sse: '服务器要向页面推送消息时的首选：和 WebSocket 一样，几毫秒送达、只多几个字节，而且只用普通 HTTP，断线也不丢消息。',
-      webSocket: '双方需要持续对话（例如游戏、协同编辑），或要传二进制数据时。重连和续传要自己设计。',
+      webSocket: '双方需要频繁交互（例如游戏、协同编辑），或要传二进制数据时。重连和续传要自己设计。',
       webhook: '服务器之间的通知。再从服务器送到页面，仍要用前四种之一。',
     },
     code: {

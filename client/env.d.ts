@@ -6,9 +6,9 @@ declare module '*.vue' {
   export default component
 }
 
-/** Made by plugins/code.ts. */
+/** Provided by plugins/code.ts. */
 declare module '*?code' {
-  // An import declaration may not be relative here.
+  // Import declarations cannot be relative here.
   // eslint-disable-next-line @typescript-eslint/consistent-type-imports
   const code: import('./site/code').Code
   export default code

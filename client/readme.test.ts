@@ -1,5 +1,5 @@
 // @vitest-environment node
-/** What the READMEs tell people to write compiles, and is the same in both languages. */
+/** The code in the READMEs compiles, and is the same in both languages. */
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { expect, it, onTestFinished } from 'vitest'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** The blocks of code of a README that are written in one of these languages. */
+/** The code blocks of a README in these languages. */
 function blocks(file: string, languages: string): { language: string; code: string }[] {
   const text = readFileSync(root + file, 'utf8')
   return [...text.matchAll(new RegExp(`^\`\`\`(${languages})\\n(.*?)^\`\`\`$`, 'gms'))].map(
@@ -17,7 +17,7 @@ function blocks(file: string, languages: string): { language: string; code: stri
   )
 }
 
-/** What a piece of TypeScript is part of in the reader's project. */
+/** The surroundings of a TypeScript fragment in the reader's project. */
 const AROUND = `
   import { fetchTransport } from './fetchTransport'
   import { sharedTransport } from './sharedTransport'
@@ -44,7 +44,7 @@ it.each(['README.md', 'README.zh-CN.md'])('the code in %s compiles', { timeout: 
     filter: (source) => !source.endsWith('.test.ts'),
   })
   const files = blocks(file, 'vue|ts').map(({ language, code }, n) => {
-    // A file that says its name is whole.
+    // A block that names its file is complete.
     const [, named] = /^\/\/ (\w+\.ts)\b/.exec(code) ?? []
     const name = named ?? `block${n}.${language}`
     const config = code.startsWith('// vite.config.ts\n')

@@ -31,8 +31,8 @@ export const router: Router = createRouter({
   ],
 })
 
-// Vue Router saves the scroll position when a page is hidden, which is also when the browser puts it into its back/forward cache. It then
-// takes that for a navigation and drops the page. The position was saved a moment before, when the page was left.
+// Vue Router saves the scroll position when a page is hidden, which is also when the browser puts it into its back/forward cache. The browser
+// then mistakes that for a navigation and drops the page. The position was already saved when the page was left.
 addEventListener('pagehide', () => {
   history.replaceState = () => undefined
 })

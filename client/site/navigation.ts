@@ -11,7 +11,7 @@ export const navigation = [
 
 const order: readonly PageName[] = navigation.flatMap(({ names }): readonly PageName[] => names)
 
-/** The page at a path; undefined where there is none. */
+/** The page at a path; undefined if there is none. */
 export function pageAt(path: string): PageName | undefined {
   return order.find((name) => pages[name] === path)
 }

@@ -42,7 +42,7 @@ export function useTransportName(): ComputedRef<TransportName> {
 /**
  * The transport for one stream, as named in the address. The page is remounted when that changes.
  *
- * @param scope Of `shared`: streams of different scopes share nothing. @default 'demo'
+ * @param scope For `shared`: streams with different scopes share nothing. @default 'demo'
  */
 export function useTransport(scope: string = 'demo'): Transport {
   return loaded[useTransportName().value]?.(scope) ?? nativeTransport

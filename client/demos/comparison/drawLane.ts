@@ -6,12 +6,12 @@ export interface LaneColours {
   danger: string
 }
 
-/** Pixels between the rails and the edges. */
+/** Pixels between the two lines and the edges. */
 const EDGE = 7
 
 /**
- * Draws the last seconds: above the page, below the server. A coloured line is an event, from when it happened to when it arrived, so that one that
- * leans has waited. A grey line is a request, a tinted area a connection or a request that is held.
+ * Draws the last seconds, the page above and the server below. A coloured line is an event, from its creation to its arrival: a leaning
+ * line is an event that waited. A grey line is a request, a tinted area an open connection or a held request.
  */
 export function drawLane(
   canvas: CanvasRenderingContext2D,
@@ -57,7 +57,7 @@ export function drawLane(
   canvas.setLineDash([])
 }
 
-/** The event whose line is nearest to a point, if one is near. */
+/** The event whose line is nearest to a point, if any is near. */
 export function eventAt(
   { events }: Lane,
   now: number,
@@ -65,7 +65,7 @@ export function eventAt(
   height: number,
   point: { x: number; y: number },
 ): LaneEvent | null {
-  // How far up the point is between the rails.
+  // The point's relative height between the two lines.
   const up = Math.min(1, Math.max(0, (height - EDGE - point.y) / (height - 2 * EDGE)))
   const distance = ({ made, arrived }: LaneEvent): number =>
     Math.abs(xOf(made + (arrived - made) * up, now, width) - point.x)

@@ -1,29 +1,29 @@
-/** Milliseconds that a picture shows. */
+/** Milliseconds that a lane shows. */
 export const SPAN = 10_000
 
-/** Lost events that are shown of one gap, at most. */
+/** The most lost events shown for one gap. */
 const MAX_LOST = 200
 
 export interface LaneEvent {
   n: number
-  /** When it happened at the server, and when it arrived. */
+  /** When the server created it, and when it arrived. */
   made: number
   arrived: number
 }
 
-/** A request or a connection, from its beginning to its end. */
+/** A request or a connection, from start to end. */
 interface Period {
   from: number
   /** Infinity while it lasts. */
   to: number
 }
 
-/** What one technique did in the last seconds, to be drawn. All times are the page's clock. */
+/** One technique's last seconds, to be drawn. All times are by the page's clock. */
 export class Lane {
   events: LaneEvent[] = []
   requests: Period[] = []
   connections: Period[] = []
-  /** When those events happened that never arrived. */
+  /** When the lost events were created. */
   lost: number[] = []
   cuts: number[] = []
   #last: Pick<LaneEvent, 'n' | 'made'> | null = null
@@ -32,14 +32,14 @@ export class Lane {
     const last = this.#last
     if (last && n <= last.n) return
     const missing = last ? n - last.n - 1 : 0
-    // Nobody has said when they happened: evenly between their neighbours, as a source with a steady rate makes them.
+    // Their times are unknown: spread evenly between their neighbours, since the source's rate is steady.
     for (let i = 1; last && i <= Math.min(missing, MAX_LOST); i++)
       this.lost.push(last.made + ((made - last.made) * i) / (missing + 1))
     this.#last = { n, made }
     this.events.push({ n, made, arrived })
   }
 
-  /** The next event is the first: nothing before it is lost. */
+  /** The next event counts as the first: nothing before it is lost. */
   begin(): void {
     this.#last = null
   }
@@ -58,7 +58,7 @@ export class Lane {
     this.connections = this.connections.filter(({ to }) => to === Infinity)
   }
 
-  /** Forgets what is no longer shown. */
+  /** Drops everything that is no longer shown. */
   forget(now: number): void {
     const start = now - SPAN
     this.events = this.events.filter(({ arrived }) => arrived >= start)

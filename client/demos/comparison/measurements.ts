@@ -24,7 +24,7 @@ export interface TechniqueRow extends TechniqueFigures {
   overhead: number | null
 }
 
-/** What is plotted: seconds since the start, and at each of them the value of every technique. */
+/** The plotted data: seconds since the start, and the value of every technique at each of them. */
 export interface History {
   times: number[]
   delay: Record<Technique, (number | null)[]>
@@ -40,16 +40,16 @@ export const each = <Value>(make: (technique: Technique) => Value): Record<Techn
 export class Measurements {
   #clock = new ClockOffset()
   #figures: ComparisonFigures | null = null
-  /** The figures that count as 0. */
+  /** The figures at the last reset, which count as 0. */
   #zero: ComparisonFigures | null = null
   #began = 0
   readonly tallies: Record<Technique, Tally> = each(() => new Tally())
   readonly lanes: Record<Technique, Lane> = each(() => new Lane())
   readonly rows: ShallowRef<Record<Technique, TechniqueRow>> = shallowRef(each((technique) => this.#row(technique)))
   readonly history: ShallowRef<History> = shallowRef(emptyHistory())
-  /** Deliveries of the webhook that were repeated. */
+  /** Retried deliveries of the webhook. */
   readonly repeated: ShallowRef<number> = shallowRef(0)
-  /** The number of the newest event that the webhook's receiver is known to have. */
+  /** The number of the newest event known to have reached the webhook's receiver. */
   delivered = 0
 
   /** For a new run. */
@@ -61,7 +61,7 @@ export class Measurements {
     for (const technique of TECHNIQUES) this.switchedOn(technique)
   }
 
-  /** The next event of this technique is its first. */
+  /** The technique's next event counts as its first. */
   switchedOn(technique: Technique): void {
     this.tallies[technique].begin()
     this.lanes[technique].begin()
@@ -80,7 +80,7 @@ export class Measurements {
     this.repeated.value = 0
   }
 
-  /** An event has arrived that was made at `time` by the server's clock. */
+  /** An event has arrived, created at `time` by the server's clock. */
   arrived(technique: Technique, n: number, time: number): void {
     const [made, now] = [time - this.#clock.offset, pageClock()]
     this.tallies[technique].receive(n, now - made)
@@ -88,8 +88,8 @@ export class Measurements {
   }
 
   /**
-   * Figures of the server, and when they were asked for and came by the page's clock. All deliveries of the webhook count, as all
-   * of their requests do: when it is switched off, the last ones are still to come.
+   * Takes the server's figures, requested and received at these times by the page's clock. All webhook deliveries count, because all
+   * of their requests do: when it is disabled, the last ones are still in flight.
    */
   take(figures: ComparisonFigures, sent: number, answered: number): void {
     this.#figures = figures
@@ -105,7 +105,7 @@ export class Measurements {
     }
   }
 
-  /** Where a poll begins: where its technique was, or with the first event of a new run, or with the newest. */
+  /** Where a poll starts: where its technique left off, else at the first event of a new run, else at the newest. */
   position(technique: Technique): number | undefined {
     return this.tallies[technique].newest ?? (this.#figures === null ? 0 : undefined)
   }
@@ -124,7 +124,7 @@ export class Measurements {
     this.repeated.value = (this.#figures?.repeated ?? 0) - (this.#zero?.repeated ?? 0)
     this.history.value = {
       times: add(times, (pageClock() - this.#began) / 1_000),
-      // A logarithmic scale has no 0, and no clock here is better than a tenth of a millisecond.
+      // A logarithmic scale has no 0, and no clock here is more precise than a tenth of a millisecond.
       delay: each((technique) => add(delay[technique], atLeast(0.1, delays[technique].fresh))),
       overhead: each((technique) => add(overhead[technique], atLeast(1, rows[technique].overhead))),
     }

@@ -1,11 +1,11 @@
-/** Values that differ by less count as equal: the share of the least, and what the clock or the counting cannot tell apart. */
+/** Values that differ by no more than this share of the smallest count as equal. */
 const TOLERANCE = 0.5
 
 export type Mark = 'best' | 'worst' | null
 
 /**
- * Marks the best and the worst of some values, of which less is better. Several may be best; if all are about the same, nobody is worst. `margin` is
- * what two values may differ by for no reason.
+ * Marks the best and the worst of some values, where less is better. Several may be best; if all are about equal, none is worst. Values that
+ * differ by less than `margin` count as equal.
  */
 export function marksOf(values: readonly (number | null)[], margin: number): Mark[] {
   const known = values.filter((value) => value !== null)

@@ -24,20 +24,20 @@ const ASK = 1_000
 const FIRST = 5
 const FIRST_ASK = 50
 
-/** Milliseconds without an answer after which the figures are stale, and that a request for them may take. */
+/** Milliseconds without a response after which the figures are stale, and that a request for them may take. */
 const STALE = 3_000
 
 /** How long a slider must rest before its value is sent, in milliseconds. */
 const REST = 250
 
 export interface Comparison {
-  /** Milliseconds between two events, bytes of each, milliseconds between two short polls. */
+  /** Milliseconds between events, bytes per event, milliseconds between short polls. */
   settings: { interval: number; bytes: number; polling: number }
-  /** The techniques that are switched on. */
+  /** The enabled techniques. */
   on: Record<Technique, boolean>
   /** `gone`: the server no longer has the run; `unreachable`: it has not answered for some seconds, and is still asked. */
   state: Readonly<Ref<'idle' | 'starting' | 'running' | 'unreachable' | 'stopped' | 'gone'>>
-  /** Why the server refused; else empty. */
+  /** Why the server refused, otherwise empty. */
   error: Readonly<Ref<string>>
   measurements: Measurements
   start: () => Promise<void>
@@ -105,7 +105,7 @@ export function useComparison(): Comparison {
       }
   }
 
-  /** Asks for the server's figures, as long as the run lasts. */
+  /** Fetches the server's figures for as long as the run lasts. */
   async function follow(name: string): Promise<void> {
     const current = (): boolean => run === name && state.value === 'running'
     let asked = 0
@@ -120,7 +120,7 @@ export function useComparison(): Comparison {
         if (current() && response.ok) measurements.take(body, sent, answered)
         if (current() && response.status === 404) state.value = 'gone'
       } catch {
-        // The cut may have hit this connection too, or the server is away: the next request is due anyway, and `look` sees the time pass.
+        // The cut may have hit this connection too, or the server is unreachable: the next request is due anyway, and `look` notices the timeout.
       }
       await pause(++asked < FIRST ? FIRST_ASK : ASK)
     } while (current())
@@ -128,14 +128,14 @@ export function useComparison(): Comparison {
 
   const isOn = (technique: Technique): boolean => state.value === 'running' && on[technique]
 
-  /** What a technique calls with each event, until it is switched off. */
+  /** Called by a technique for each event, until it is disabled. */
   const receiver =
     (technique: Technique, signal?: AbortSignal) =>
     ({ n, time }: ComparisonEvent): void => {
       if (!signal?.aborted) measurements.arrived(technique, n, time)
     }
 
-  /** `begin` is called when the technique is switched on, and its signal aborted when it is switched off. */
+  /** Calls `begin` when the technique is enabled, and aborts its signal when it is disabled. */
   function use(
     technique: Technique,
     begin?: (receive: (event: ComparisonEvent) => void, signal: AbortSignal) => void,
@@ -149,13 +149,13 @@ export function useComparison(): Comparison {
         measurements.switchedOn(technique)
         begin?.(receiver(technique, abort.signal), abort.signal)
       },
-      // At once, so that Stop closes everything before it asks the server to.
+      // At once, so that Stop closes all connections before it stops the run on the server.
       { flush: 'sync' },
     )
   }
 
   use('shortPolling', (receive, signal) => {
-    // Another interval does not wait for the end of this one.
+    // A new interval takes effect without waiting for the old one.
     let current = new AbortController()
     const poll = (): void => {
       current.abort()

@@ -20,7 +20,7 @@ export function useNumbers(): ComputedRef<Numbers> {
     const share = new Intl.NumberFormat(locale.value, { style: 'percent', maximumFractionDigits: 0 })
     const unit = { style: 'unit', unitDisplay: 'short', maximumSignificantDigits: 3 } as const
     const second = new Intl.NumberFormat(locale.value, { ...unit, unit: 'second' })
-    // The symbols of these are the same in every language.
+    // These symbols are the same in every language.
     const bytes = (value: number): string =>
       value < 9_999.5
         ? `${whole.format(value)} B`

@@ -9,7 +9,7 @@ const ROWS = 200
 /** How long news of a callback may take, in milliseconds. A larger difference means that the clocks disagree. */
 const LATENCY = 1_000
 
-/** What happened at one end, and when (ms since the epoch). */
+/** Something that happened at one end, and when (ms since the epoch). */
 export type Row = { key: number; time: number } & (
   ({ end: 'page' } & Happening) | { end: 'server'; kind: 'callback'; called: EmitterCallback }
 )
@@ -31,11 +31,11 @@ export function useTimeLine(
     rows.value = [...rows.value, { key: key++, time: Date.now(), end: 'page', ...happening } as const].slice(-ROWS)
   }
 
-  /** News of the server comes later than what it did: it is told what time it was there, where that is possible. */
+  /** The server's events arrive late, so they carry the server's time, used where possible. */
   function hear(called: EmitterCallback): void {
     const now = Date.now()
     const time = called.time <= now && called.time > now - LATENCY ? called.time : now
-    // In one millisecond, what the page saw is what the server did. But that a client leaves, the page knows first.
+    // Within one millisecond, the server acted before the page noticed. Only when the client leaves, the page knows first.
     const isEffect = called.detail === 'disconnected'
     const before = rows.value.findLastIndex(
       (row) => row.time < time || (row.time === time && (isEffect || row.end === 'server')),
@@ -44,11 +44,11 @@ export function useTimeLine(
     rows.value = rows.value.toSpliced(before + 1, 0, row).slice(-ROWS)
   }
 
-  // As it changes: with the next tick, events that came meanwhile would stand before it.
+  // Synchronously: in the next tick, events that came meanwhile would be listed before it.
   watch(
     () => ({ status: stream.status.value, reason: stream.reason.value, attempt: stream.attempt.value }),
     (state, before) => {
-      // A connection that has become stable changes the attempts alone.
+      // When a connection becomes stable, only the attempts change.
       if (state.status !== before.status || state.attempt > before.attempt) add({ kind: 'status', state })
     },
     { flush: 'sync' },

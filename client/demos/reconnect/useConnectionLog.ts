@@ -10,11 +10,11 @@ export interface LoggedConnection {
   n: number
   /** When (ms since the epoch). */
   time: number
-  /** Milliseconds without a connection before it; null for one that the reader started. */
+  /** Milliseconds without a connection before it; null for a connection that the reader started. */
   away: number | null
   /** Attempts, this one included, since the connection was last stable. */
   attempt: number
-  /** The id of the last event before it; empty for a stream that begins. */
+  /** The id of the last event before it; empty for a new stream. */
   after: string
 }
 

@@ -1,16 +1,16 @@
 import { onScopeDispose, shallowRef, type ShallowRef } from 'vue'
 
-/** Milliseconds between an answer and the next question, and for an answer to come. */
+/** Milliseconds between a response and the next request, and for a response to arrive. */
 const INTERVAL = 1_500
 const PATIENCE = 2_000
 
 /**
- * - `busy`: no answer came: all connections that the browser has for this server may be taken
+ * - `busy`: no response: all of the browser's connections to this server may be taken
  * - `gone`: the server cannot be reached
  */
 export type OpenStreams = number | 'busy' | 'gone' | null
 
-/** How many streams are open at the server, those of all its clients: asked while the page is visible. Null until it answers. */
+/** How many streams all clients have open on the server. Polled while the page is visible; null until the first response. */
 export function useOpenStreams(): Readonly<ShallowRef<OpenStreams>> {
   const streams = shallowRef<OpenStreams>(null)
   const ending = new AbortController()

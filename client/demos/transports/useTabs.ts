@@ -3,10 +3,10 @@ import { TRANSPORTS, type TransportName } from '../../site/useTransport'
 import type { EventSourceStatus } from '../../composables/useEventSource'
 import { post, read, takeNumber, type Notice } from './locks'
 
-/** Milliseconds between two looks at the other tabs, while this one is visible. */
+/** Milliseconds between two queries for the other tabs, while this one is visible. */
 const INTERVAL = 500
 
-/** Tabs that get a number. One more has none, and is not shown. */
+/** How many tabs get a number. Further tabs are not shown. */
 const MOST_TABS = 99
 
 const TAB = 'demo tab'
@@ -19,7 +19,7 @@ export interface Tab {
   readonly transport: TransportName | null
   /** Null for a tab without a stream. */
   readonly status: (typeof STREAMING)[number] | null
-  /** It has the connection that it shares with others. */
+  /** Whether it holds the connection that others share. */
   readonly leads: boolean
 }
 
@@ -27,7 +27,7 @@ export interface Tab {
  * The tabs of this browser that show this page, by number, and which of them leads. Tabs do not talk to each other: each holds a lock for
  * its number and one for its stream, the leading tab also the lock of its sharedTransport, and every tab can query all locks.
  *
- * @param url Of the shared stream, absolute.
+ * @param url The absolute URL of the shared stream.
  */
 export function useTabs(
   scope: string,
@@ -49,7 +49,7 @@ export function useTabs(
       status,
       (now) => {
         const last = takeDown
-        // The new one first, so that other tabs never see none.
+        // The new lock first, so that other tabs always see one.
         takeDown = STREAMING.some((one) => one === now) ? post(STREAM, transport, now) : null
         last?.()
         void look()
@@ -108,7 +108,7 @@ function tabsIn(notices: readonly Notice[], mine: number, scope: string, url: st
     .sort((a, b) => a.number - b.number)
 }
 
-/** Whether a lock is that of the sharedTransport: see its `group`. */
+/** Whether a lock belongs to the sharedTransport: see its `group`. */
 function isGroup([kind, scope, url]: readonly unknown[], wantedScope: string, wantedUrl: string): boolean {
   return typeof kind === 'string' && kind.startsWith('sharedTransport') && scope === wantedScope && url === wantedUrl
 }

@@ -85,7 +85,7 @@ async function refusal(): Promise<Outcome> {
   return { bare: await bare, ours: `${status}, ${error?.kind ?? ''} ${error?.status ?? ''}`.trim() }
 }
 
-/** What goes wrong with a bare EventSource, to be tried on the real server. */
+/** Pitfalls of a bare EventSource, run against the real server. */
 export const PITFALLS: readonly { name: 'repeated' | 'resume' | 'refusal'; run: (push: Push) => Promise<Outcome> }[] = [
   { name: 'repeated', run: repeated },
   { name: 'resume', run: resume },

@@ -3,22 +3,22 @@ import { findChromium } from './e2e/chromium'
 import { CHROMIUM_ONLY } from './e2e/engine'
 import type { WorkerFixtures } from './e2e/fixture'
 
-/** Also for the engines that Playwright does not drive. */
+/** Shared with the engines that Playwright does not drive. */
 const everywhere = {
   testIgnore: Object.keys(CHROMIUM_ONLY).map((name) => `${name}.spec.ts`),
-  // Firefox reconnects after half a second at the earliest, whatever `retry:` says. What takes 25 reconnections takes that long.
+  // Firefox waits at least half a second before it reconnects, whatever `retry:` says, and some tests need 25 reconnections.
   expect: { timeout: 20_000 },
 }
 
 export default defineConfig<object, Pick<WorkerFixtures, 'engineName'>>({
   testDir: 'e2e',
   globalSetup: './e2e/setup.ts',
-  // Most of a test is waiting, so two processors do three at a time. With more, streams that wait for a processor look like streams that stall.
+  // A test mostly waits, so two processors can run three at once. With more, streams that wait for a processor look stalled.
   workers: 3,
   fullyParallel: true,
   forbidOnly: true,
   reporter: 'list',
-  // On two busy processors a page can take seconds to appear.
+  // On two busy processors, a page can take seconds to appear.
   expect: { timeout: 10_000 },
   use: {
     locale: 'en-US',
@@ -31,7 +31,7 @@ export default defineConfig<object, Pick<WorkerFixtures, 'engineName'>>({
         '--disable-background-networking',
         '--disable-component-update',
         '--disable-sync',
-        // Each window of a Chromium with a user interface would start two more renderers, for what its address bar suggests.
+        // Each window of a Chromium with a user interface would start two more renderers, for the suggestions of its address bar.
         '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup',
       ],
     },

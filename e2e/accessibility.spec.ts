@@ -1,4 +1,4 @@
-/** Each page as axe sees it, by keyboard, and for those who want nothing to move. */
+/** Each page checked by axe, by keyboard, on a phone and with reduced motion. */
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
 import { pages } from '../shared/pages'
@@ -6,14 +6,14 @@ import { expect, test } from './fixture'
 
 declare global {
   interface Window {
-    /** The sum of the layout shifts, each the share of the view that moved times how far. */
+    /** The sum of all layout shifts: for each, the share of the view that moved times the distance. */
     shift: number
   }
 }
 
 const FOCUSABLE = 'a[href], button, input, select, textarea, summary, [tabindex="0"]'
 
-// There are no frames, and without legacy mode each analysis would open another page to join the results of all frames.
+// The pages have no frames. Without legacy mode, each analysis would open another page to merge the results of all frames.
 const violations = async (page: Page): Promise<string[]> =>
   (await new AxeBuilder({ page }).setLegacyMode().analyze()).violations.map(
     ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`,
@@ -21,7 +21,7 @@ const violations = async (page: Page): Promise<string[]> =>
 
 for (const [name, path] of Object.entries(pages)) {
   test.describe(() => {
-    // Open for as long as axe needs, also on a busy machine.
+    // Keeps streams open for as long as axe needs, even on a busy machine.
     test.use({ interval: 1_000 })
 
     for (const [colorScheme, locale] of [
@@ -52,18 +52,18 @@ for (const [name, path] of Object.entries(pages)) {
     await context.close()
   })
 
-  test(`${name}: every control can be reached by keyboard, and shows that it is`, async ({ page, site }) => {
+  test(`${name}: every control can be reached by keyboard, and shows its focus`, async ({ page, site }) => {
     await page.goto(site.url + path)
     await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
-    // What a snapshot brings has controls, too.
+    // The content of a snapshot has controls, too.
     await expect(page.locator('.loading')).toHaveCount(0)
     const controls = page.locator(FOCUSABLE).locator('visible=true')
     const expected = await controls.count()
     const reached = new Set<number>()
     const hidden: string[] = []
-    // Of a group of radio buttons the keyboard reaches one, and the others by its arrows.
+    // Tab reaches one radio button of a group; the arrow keys reach the others.
     const radios = await page.locator('input[type=radio]:not(:checked)').locator('visible=true').count()
-    // One more: a page may begin with the focus in a control, which then comes last.
+    // One more: a page may start with the focus in a control, which then comes last.
     for (let n = 0; n <= expected; n++) {
       await page.keyboard.press('Tab')
       const { index, html, visible } = await page.evaluate((focusable) => {
@@ -84,7 +84,7 @@ for (const [name, path] of Object.entries(pages)) {
   })
 }
 
-test('nothing moves for those who want less motion', async ({ page, site }) => {
+test('nothing moves with reduced motion', async ({ page, site }) => {
   site.route('/sse', () => undefined)
   await page.emulateMedia({ reducedMotion: 'reduce' })
   await page.goto(site.url)
@@ -108,7 +108,7 @@ test('nothing jumps while text streams in', async ({ page, site }) => {
   expect(await page.evaluate(() => window.shift)).toBeLessThan(0.01)
 })
 
-test('a page that is gone to has the focus at its heading, and a title of its own', async ({ page, site }) => {
+test('after navigation the focus is on the heading, and the page has its own title', async ({ page, site }) => {
   await page.goto(site.url)
   await expect(page).toHaveTitle('Timestamps – Server-Sent Events for Vue 3')
   expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('BODY')

@@ -1,16 +1,16 @@
-/** A page that comes back from the browser's history is live and lost nothing, whatever the engine did with it meanwhile. */
+/** A page restored from the browser's history is live and has lost nothing, whatever the engine did with it meanwhile. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EngineName, Tab } from './engine'
 import { expect, stream, test, type Site } from './fixture'
 import { events, listen, status } from './listen'
 
-// Playwright switches the cache off.
+// Playwright disables the cache.
 test.use({
   launchOptions: async ({ launchOptions }, use) =>
     use({ ...launchOptions, ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
 })
 
-/** What an engine does with a page that has a stream when the reader leaves it. */
+/** What each engine does with a page that has a stream when the reader leaves it. */
 const LEAVING: Record<EngineName, 'kept alive' | 'kept and cut' | 'discarded'> = {
   chromium: 'kept alive',
   firefox: 'discarded',
@@ -22,7 +22,7 @@ interface Numbers {
   open: number
 }
 
-/** Numbers from 1, one every 50 ms; a client gets those after the id that it sends. */
+/** Numbers from 1, one every 50 ms; a client gets those after its id. */
 function count(site: Site): Numbers {
   const numbers = { top: 0, open: 0 }
   const began = Date.now()
@@ -43,7 +43,7 @@ function count(site: Site): Numbers {
   return numbers
 }
 
-/** Leaves the page for another one for so long, and comes back. */
+/** Leaves the page for another one for some time, and comes back. */
 async function leaveAndReturn(tab: Tab, site: Site, milliseconds: number): Promise<void> {
   site.route('/elsewhere', (_req, res) => res.setHeader('Content-Type', 'text/html').end('<title>elsewhere</title>'))
   await tab.evaluate(() => addEventListener('pageshow', ({ persisted }) => (document.title = String(persisted))))
@@ -52,12 +52,12 @@ async function leaveAndReturn(tab: Tab, site: Site, milliseconds: number): Promi
   }, `${site.url}/elsewhere`)
   await expect.poll(() => title(tab)).toBe('elsewhere')
   await sleep(milliseconds)
-  // Later, because the page that is asked is then gone before it can answer.
+  // Deferred, because otherwise the page would be gone before it could answer.
   await tab.evaluate(() => void setTimeout(() => history.back()))
   await expect.poll(() => title(tab)).not.toBe('elsewhere')
 }
 
-/** In the middle of a navigation there is no page to ask. */
+/** During a navigation there is no page to ask. */
 const title = (tab: Tab): Promise<string> => tab.evaluate(() => document.title).catch(() => 'elsewhere')
 
 for (const [kind, idleTimeout] of [
@@ -65,7 +65,7 @@ for (const [kind, idleTimeout] of [
   ['fetch', 0],
   ['shared', 0],
   ['shared-fetch', 0],
-  // Judged only after the browser has delivered what it held back meanwhile.
+  // Checked only after the browser has delivered everything it held back.
   ['native', 1_000],
   ['fetch', 1_000],
 ] as const) {
@@ -76,7 +76,7 @@ for (const [kind, idleTimeout] of [
     await leaveAndReturn(tab, site, idleTimeout > 0 ? 3_000 : 500)
 
     if (LEAVING[engineName] === 'discarded') {
-      // The reader gets the page anew, and it has not begun to listen.
+      // The page is loaded again, and has not started to listen.
       expect(await title(tab)).toBe('')
       expect(await tab.evaluate(() => 'harness' in window)).toBe(false)
       await expect.poll(() => numbers.open).toBe(0)
@@ -89,7 +89,7 @@ for (const [kind, idleTimeout] of [
     const heard = await events(tab)
     expect(heard).toEqual(heard.map((_event, at) => `message:${at + 1}:${at + 1}`))
     await expect.poll(() => numbers.open).toBe(1)
-    // A leader gives its place up when its page is left, whether another tab is there or not.
+    // A leader gives up its place when its page is left, even if there is no other tab.
     if (LEAVING[engineName] === 'kept alive' && !kind.startsWith('shared')) expect(site.to('/sse')).toHaveLength(1)
   })
 }

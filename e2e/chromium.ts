@@ -3,7 +3,7 @@ import { chromium, type Browser } from '@playwright/test'
 import { findProgram } from '../server/testingPackage'
 import type { Engine, Profile } from './engine'
 
-/** A Chromium to test with: the one that CHROMIUM_PATH names, Playwright's own, or the machine's; null if there is none. */
+/** A Chromium to test with: that of CHROMIUM_PATH, Playwright's own, or the machine's; null if there is none. */
 export function findChromium(): string | null {
   const candidates = [
     process.env['CHROMIUM_PATH'] ?? '',
@@ -14,7 +14,7 @@ export function findChromium(): string | null {
   return candidates.find((path) => path && existsSync(path)) ?? null
 }
 
-/** A browser of Playwright's, as the suites of every engine see it. */
+/** A Playwright browser behind the interface that the suites of all engines use. */
 export function engineOf(browser: Browser): Engine {
   return {
     openProfile: async (): Promise<Profile> => {

@@ -1,8 +1,8 @@
-/** The comparison as a person uses it: five techniques at once, on the real server. */
+/** The comparison as readers use it: five techniques at once, on the real server. */
 import type { Page } from '@playwright/test'
 import { expect, test, type Site } from './fixture'
 
-// A cut takes some seconds to come back from, and a busy machine some more.
+// Recovering from a cut takes some seconds, and more on a busy machine.
 test.describe.configure({ timeout: 90_000 })
 
 const TECHNIQUES = ['Short polling', 'Long polling', 'SSE', 'WebSocket', 'Webhook'] as const
@@ -29,7 +29,7 @@ async function atLeast(page: Page, technique: Name, column: number, least: numbe
 
 const openDetails = (page: Page) => page.getByText('Details: settings').click()
 
-/** Opens the page and starts it, at twenty events a second and five short polls. */
+/** Opens the page and starts it, with twenty events and five short polls per second. */
 async function start(page: Page, site: Site): Promise<void> {
   await page.goto(`${site.url}/comparison`)
   await openDetails(page)
@@ -39,7 +39,7 @@ async function start(page: Page, site: Site): Promise<void> {
   await expect(page.getByRole('status')).toHaveText('Running')
 }
 
-/** What the page itself complains of: nothing but the requests that were cut. */
+/** The page's own errors, without those of requests that were cut. */
 function complaints(page: Page): string[] {
   const heard: string[] = []
   page.on('pageerror', (error) => heard.push(String(error)))
@@ -50,7 +50,7 @@ function complaints(page: Page): string[] {
   return heard
 }
 
-test('all five techniques deliver, each with what it took', async ({ page, site }) => {
+test('all five techniques deliver, each with its cost', async ({ page, site }) => {
   const heard = complaints(page)
   await start(page, site)
   for (const technique of TECHNIQUES) {
@@ -64,7 +64,7 @@ test('all five techniques deliver, each with what it took', async ({ page, site 
   expect(await value(page, 'Long polling', REQUESTS)).toBeGreaterThan(10)
   expect(await value(page, 'SSE', OVERHEAD)).toBeLessThan(await value(page, 'Short polling', OVERHEAD))
   expect(await value(page, 'Short polling', OVERHEAD)).toBeLessThan(await value(page, 'Long polling', OVERHEAD))
-  // Drawn once it is seen.
+  // Drawn once it is in view.
   const plot = page.getByRole('img', { name: 'Plot of the latency' })
   await plot.scrollIntoViewIfNeeded()
   await expect(plot.locator('canvas')).toBeVisible()
@@ -72,7 +72,7 @@ test('all five techniques deliver, each with what it took', async ({ page, site 
   expect(heard).toEqual([])
 })
 
-test('the columns of the table stay where they are when the figures grow', async ({ page, site }) => {
+test('the columns of the table stay in place when the figures grow', async ({ page, site }) => {
   await page.goto(`${site.url}/comparison`)
   await openDetails(page)
   const left = () =>
@@ -115,7 +115,7 @@ test('after a cut SSE, polling and the webhook have missed nothing, and a plain 
   expect(heard).toEqual([])
 })
 
-test('Stop ends everything, on the server too, and Start begins anew', async ({ page, site }) => {
+test('Stop ends everything, on the server too, and Start starts over', async ({ page, site }) => {
   await start(page, site)
   for (const technique of TECHNIQUES) await atLeast(page, technique, RECEIVED, 5)
   // The stream and the socket; a long poll is counted only while it is held.
@@ -143,7 +143,7 @@ test('rate, payload and interval change while it runs, and Reset counts from 0',
   await expect.poll(() => value(page, 'WebSocket', DOWN)).toBeGreaterThan(0)
   await expect(cell(page, 'WebSocket', DOWN)).toContainText('kB', { timeout: 20_000 })
 
-  // Nothing for a while, and short polls that find that out.
+  // No events for a while, and short polls that come back empty.
   await slider(page, 'Events').fill('0')
   await slider(page, 'Short polling').fill('0')
   await atLeast(page, 'Short polling', IN_VAIN, 10)
@@ -155,14 +155,17 @@ test('rate, payload and interval change while it runs, and Reset counts from 0',
   for (const technique of TECHNIQUES) expect(await value(page, technique, MISSED)).toBe(0)
 })
 
-test('each technique can be switched off and on, and what came between is not missed', async ({ page, site }) => {
+test('each technique can be disabled and enabled, and events in between do not count as missed', async ({
+  page,
+  site,
+}) => {
   await start(page, site)
   for (const technique of TECHNIQUES) await atLeast(page, technique, RECEIVED, 5)
   for (const technique of TECHNIQUES) await checkbox(page, technique).uncheck()
   await expect.poll(() => site.streams.size).toBe(0)
   const received = () => Promise.all(TECHNIQUES.map((technique) => value(page, technique, RECEIVED)))
   let before: number[] = []
-  // What the webhook has delivered is heard with the next figures.
+  // The page learns of webhook deliveries with the next figures.
   await expect(async () => {
     before = await received()
     await page.waitForTimeout(1_500)
@@ -179,7 +182,7 @@ test('each technique can be switched off and on, and what came between is not mi
   }
 })
 
-test('a run that the server no longer has is said to be gone', async ({ page, site }) => {
+test('the page says that the server no longer has the run', async ({ page, site }) => {
   await start(page, site)
   await atLeast(page, 'SSE', RECEIVED, 5)
   const name = /run=(\w+)/.exec(site.to('/sse/comparison/stream')[0]?.url ?? '')?.[1] ?? ''
@@ -190,7 +193,7 @@ test('a run that the server no longer has is said to be gone', async ({ page, si
   await expect(page.getByRole('status')).toHaveText('Running')
 })
 
-test('a server that refuses is heard, and Start can be pressed again', async ({ page, site }) => {
+test('a refusal of the server is shown, and Start can be pressed again', async ({ page, site }) => {
   const busy = { error: { code: 'capacity-runs', message: '50 comparisons are running: try again later.' } }
   await page.route('**/sse/comparison/run', (route) => route.fulfill({ status: 503, json: busy }), { times: 1 })
   await page.goto(`${site.url}/comparison`)
@@ -228,7 +231,7 @@ test('the code of each technique is there, and the plots follow light and dark',
   await expect.poll(picture).not.toBe(light)
 })
 
-/** A row of the pictures, and its three figures. */
+/** A row with its picture and three figures. */
 const picture = (page: Page, technique: Name) =>
   page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: technique, exact: true }) })
 
@@ -244,7 +247,7 @@ test('the pictures alone say which technique is fast, which is small, and which 
     picture(page, technique).locator('[data-mark]').filter({ hasText: figure }).getAttribute('data-mark')
   await expect.poll(() => marked('Short polling', 'Latency'), { timeout: 30_000 }).toBe('worst')
   await expect.poll(() => marked('WebSocket', 'Extra bytes')).toBe('best')
-  // It would be there, had anything been lost.
+  // It would appear if anything had been lost.
   await expect(picture(page, 'WebSocket')).toContainText(/Lost after a cut\s*–/)
   await press(page, 'Cut connections')
   await expect.poll(() => marked('WebSocket', 'Lost'), { timeout: 30_000 }).toBe('worst')
@@ -253,7 +256,7 @@ test('the pictures alone say which technique is fast, which is small, and which 
   expect(heard).toEqual([])
 })
 
-test('a picture moves while the run lasts, stands still after it, and tells the latency where the pointer is', async ({
+test('a picture moves during the run, stands still afterwards, and shows the latency under the pointer', async ({
   page,
   site,
 }) => {
@@ -267,7 +270,7 @@ test('a picture moves while the run lasts, stands still after it, and tells the 
   await expect.poll(drawn).not.toBe(empty)
   const before = await drawn()
   await expect.poll(drawn).not.toBe(before)
-  // Until events are all over it.
+  // Until it is full of events.
   await page.waitForTimeout(5_000)
   await press(page, 'Stop')
   await expect(page.getByRole('status')).toHaveText('Stopped')
@@ -280,7 +283,7 @@ test('a picture moves while the run lasts, stands still after it, and tells the 
   await expect(picture(page, 'SSE').getByText(/^Event \d+ took [\d.]+ ms$/)).toBeVisible()
 })
 
-test('a server that is away is said to be, within seconds, and its figures are marked', async ({ page, site }) => {
+test('within seconds the page says that the server is unreachable, and marks its figures', async ({ page, site }) => {
   await page.goto(`${site.url}/comparison`)
   await press(page, 'Start')
   await expect(picture(page, 'SSE')).toContainText(/Latency\s*[\d.]+ ms/, { timeout: 30_000 })

@@ -1,11 +1,11 @@
-/** One contract for every transport: the same streams, from servers that behave and that do not, in a real browser. */
+/** One contract for every transport: the same streams, from well-behaved and misbehaving servers, in a real browser. */
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EngineName, Tab } from './engine'
 import { expect, stream, test, type Site } from './fixture'
 import { content, events, listen as listenBy, reason, status, statuses } from './listen'
 
-/** Blocks as they are on the wire, and what comes of them: `event:id:data`. The first line of each is what it shows. */
+/** What each case shows, its blocks on the wire, and the resulting events as `event:id:data`. */
 const WIRE: [string, string, string[]][] = [
   ['LF, CRLF and CR end lines', 'data: a\n\ndata: b\r\n\r\ndata: c\r\rdata: d\n\r\n', ['::a', '::b', '::c', '::d']],
   [
@@ -13,7 +13,7 @@ const WIRE: [string, string, string[]][] = [
     '\ufeffdata: a\n\n\ufeffdata: b\n\ndata: \ufeffc\n\n',
     ['::a', '::\ufeffc'],
   ],
-  ['of two byte order marks one is left', '\ufeff\ufeffdata: a\n\ndata: b\n\n', ['::b']],
+  ['only one byte order mark is stripped', '\ufeff\ufeffdata: a\n\ndata: b\n\n', ['::b']],
   [
     'one space after the colon is stripped',
     'data:a\n\ndata: b\n\ndata:  c\n\ndata:\td\n\n',
@@ -32,11 +32,11 @@ const WIRE: [string, string, string[]][] = [
   ['an id needs no data to count', 'id: 7\n\ndata: a\n\n', [':7:a']],
   ['an id may be anything', 'id: é 连\ndata: a\n\n', [':é 连:a']],
   ['a retry that is not all digits is ignored', 'retry: 1000x\nretry: -1\ndata: a\n\n', ['::a']],
-  ['what has no empty line behind it is dropped', 'data: a\n\nid: 9\ndata: b\n', ['::a']],
-  ['UTF-8, and what is none is replaced', 'data: é连😀\n\n', ['::é连😀']],
+  ['a block without an empty line is dropped', 'data: a\n\nid: 9\ndata: b\n', ['::a']],
+  ['invalid UTF-8 is replaced', 'data: é连😀\n\n', ['::é连😀']],
 ]
 
-/** Where an engine's EventSource differs from the standard. The fetch transport parses by itself, and so does not. */
+/** Where an engine's EventSource differs from the standard. The fetch transport has its own parser, and does not. */
 const DEVIATIONS: Partial<Record<EngineName, Record<string, string[]>>> = {
   firefox: {
     // The line after such an id is lost with it.
@@ -55,19 +55,19 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
     for (const [name, blocks, expected] of WIRE) {
       test(`wire: ${name}`, async ({ tab, site, engineName }) => {
         site.route('/sse', (req, res) => {
-          // The blocks once, and whole; a reconnect, where the end of the response asks for one, gets the end.
+          // The blocks are sent once. A reconnect after the end of the response gets the end of the stream.
           if (site.to('/sse').length > 1) stream(res, 'event: close\ndata:\n\n')
           else res.writeHead(200, { 'Content-Type': 'text/event-stream' }).end(Buffer.from(blocks))
           req.resume()
         })
         await listen(tab, site, '/sse', { names: ['message', 'tick'], retry: { initialDelay: 10 } })
-        // The browser's own delay is seconds long; what has been heard by then does not change any more.
+        // The browser's own delay takes seconds; the events received by then are final.
         const deviation = kind === 'fetch' ? undefined : DEVIATIONS[engineName]?.[name]
         await expect.poll(() => heard(tab)).toEqual(deviation ?? expected)
       })
     }
 
-    test('wire: bytes may arrive one by one, inside of a character too', async ({ tab, site }) => {
+    test('wire: bytes may arrive one by one, even within a character', async ({ tab, site }) => {
       site.route(
         '/sse',
         (_req, res) => void trickle(stream(res), '\r\ndata: é连😀\r\nid: 1\r\n\r\nevent: close\ndata: x\r\r'),
@@ -83,7 +83,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
       await expect.poll(() => events(tab)).toEqual(['message::a'])
     })
 
-    test('a stream is open, brings its events, and is closed by its done event, for good', async ({ tab, site }) => {
+    test('a stream opens, delivers its events, and is closed for good by its done event', async ({ tab, site }) => {
       site.route('/sse', (_req, res) =>
         stream(res, 'id: 1\ndata: a\n\ndata: b\n\nevent: close\nid: 2\ndata: bye\n\n').end(),
       )
@@ -97,17 +97,14 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
     })
 
     for (const how of ['destroyed', 'reset', 'ended'] as const) {
-      test(`a connection that is ${how} again and again is resumed with nothing lost or doubled`, async ({
-        tab,
-        site,
-      }) => {
+      test(`a connection that is repeatedly ${how} is resumed with nothing lost or doubled`, async ({ tab, site }) => {
         numbers(site, 20, how)
         await listen(tab, site, '/numbers', { retry: { initialDelay: 10, maxAttempts: 20 } })
         await status(tab).toBe('closed')
         expect(await content(tab)).toBe(Array.from({ length: 20 }, (_, n) => `${n + 1},`).join(''))
         const seen = await statuses(tab)
         expect(new Set(seen)).toEqual(new Set(['connecting', 'open', 'reconnecting network', 'closed finished']))
-        // A reset may take what was not read yet with it: then it is sent again.
+        // A reset may discard unread events: then they are sent again.
         const ids = site.to('/numbers').map(({ headers }) => Number(headers['last-event-id'] ?? 0))
         expect(ids.length).toBeGreaterThanOrEqual(7)
         expect(ids).toEqual([...ids].sort((a, b) => a - b))
@@ -120,13 +117,13 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
         site,
         engineName,
       }) => {
-        // It keeps what it has of the event, and takes the next response for the rest of it: `bretry: 20`.
+        // It keeps its part of the event, and takes the next response for the rest: `bretry: 20`.
         test.fail(how === 'reset' && engineName === 'webkit' && kind !== 'fetch', "a defect of WebKit's EventSource")
         const ids: unknown[] = []
         site.route('/sse', (req, res) => {
           const id = req.headers['last-event-id']
           ids.push(id)
-          // What was not read before the cut may be lost with it: it is sent until it has come.
+          // Unread events may be lost with the cut: they are sent until they arrive.
           const rest = id === '1' ? '' : 'id: 1\ndata: a\n\n'
           if (ids.length > 1 && id === '1') stream(res, 'id: 2\ndata: b\n\nevent: close\ndata:\n\n')
           else cut(res, `${rest}id: 2\ndata: b`, how)
@@ -146,12 +143,12 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
       await listen(tab, site, '/sse', { retry: { initialDelay: 10 } })
       await status(tab).toBe('closed')
       const bytes = Buffer.from(String(site.to('/sse')[1]?.headers['last-event-id']), 'latin1')
-      // WebKitGTK encodes what a page gives it as bytes once more.
+      // WebKitGTK encodes the bytes a second time.
       const isEncodedTwice = engineName === 'webkit' && kind === 'fetch'
       expect((isEncodedTwice ? Buffer.from(bytes.toString(), 'latin1') : bytes).toString()).toBe('é连😀 &=')
     })
 
-    test('a server that restarts is reconnected to, and the attempts are counted', async ({ tab, site }) => {
+    test('the stream reconnects to a server that restarts, and counts the attempts', async ({ tab, site }) => {
       site.route('/sse', (_req, res) => stream(res, `id: ${site.to('/sse').length}\ndata: hello\n\n`))
       await listen(tab, site, '/sse', { retry: { maxDelay: 100, maxAttempts: 1_000 } })
       await status(tab).toBe('open')
@@ -172,7 +169,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
       await expect.poll(() => content(tab)).toBe('a')
     })
 
-    test('the content type may be written as it likes', async ({ tab, site }) => {
+    test('any spelling of the content type is accepted', async ({ tab, site }) => {
       site.route('/sse', (_req, res) =>
         res.writeHead(200, { 'Content-Type': 'Text/Event-Stream;Charset=UTF-8' }).write('data: é\n\n'),
       )
@@ -180,7 +177,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
       await expect.poll(() => content(tab)).toBe('é')
     })
 
-    test('a server that takes its time to answer is connecting until it does', async ({ tab, site }) => {
+    test('the status is connecting until a slow server answers', async ({ tab, site }) => {
       let answer = (): void => undefined
       site.route('/sse', (_req, res) => {
         answer = () => stream(res, 'data: a\n\n')
@@ -220,8 +217,8 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
         })
       }
       await status(tab).toBe('open')
-      // Chromium holds a connection for 5 s more if its request was cancelled just as the answer came: it hopes to read to the end,
-      // and to use the connection again. A bare EventSource, and fetch, do the same.
+      // Chromium holds a connection for another 5 s if its request was cancelled just as the response came: it hopes to read to the
+      // end and reuse the connection. A bare EventSource and fetch do the same.
       await expect.poll(() => open, { timeout: 10_000 }).toBe(1)
       const last = site.to('/sse').at(-1)
       expect(last?.headers['last-event-id'] ?? new URL(last?.url ?? '', site.url).searchParams.get('lastEventId')).toBe(
@@ -269,7 +266,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
       expect((await content(tab)) === text).toBe(true)
     })
 
-    test('a connection that stalls is noticed, and replaced, and resumed', async ({ tab, site }) => {
+    test('a stalled connection is noticed and replaced, and the stream resumes', async ({ tab, site }) => {
       site.route('/sse', (_req, res) => {
         if (site.to('/sse').length > 1) stream(res, 'id: 2\ndata: b\n\nevent: close\ndata:\n\n')
         else stream(res, 'id: 1\ndata: a\n\n')
@@ -282,14 +279,14 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
   })
 }
 
-/** Begins a stream and loses it in the middle of an event, which has been read by then. */
+/** Starts a stream and loses it in the middle of an event, whose first part has been read by then. */
 function cut(res: ServerResponse, text: string, how: 'end' | 'reset'): void {
   const { socket } = stream(res, text)
   if (how === 'end') socket?.end()
   else setTimeout(() => socket?.resetAndDestroy(), 100)
 }
 
-/** Numbers from 1, one every 10 ms; after every third the connection is lost, and resumes after the id that the client sends. */
+/** Numbers from 1, one every 10 ms. The connection is lost after every third, and a client resumes after its id. */
 function numbers(site: Site, total: number, how: 'destroyed' | 'reset' | 'ended'): void {
   site.route('/numbers', (req, res) => {
     let n = Number(req.headers['last-event-id'] ?? 0)

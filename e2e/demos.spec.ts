@@ -1,10 +1,10 @@
-/** The other pages as a person uses them, and their streams as a plain EventSource sees them. */
+/** The other pages as readers use them, and their streams with a plain EventSource. */
 import type { Page } from '@playwright/test'
 import { expect, test } from './fixture'
 
 declare global {
   interface Window {
-    /** What the pills of all subscribers said, each time that one changed. */
+    /** The status labels of all subscribers, each time one changed. */
     said: string[]
   }
 }
@@ -14,7 +14,7 @@ const status = (page: Page) => expect(page.getByRole('status'))
 const output = (page: Page) => page.getByRole('textbox', { name: 'Output' })
 const lines = async (page: Page): Promise<string[]> =>
   (await output(page).inputValue()).split('\n').filter((line) => line && !/^— (new run|resumed)/.test(line))
-/** What the rows of the emitter's time line say of one end, in their order. */
+/** The rows of the emitter's timeline for one end, in order. */
 const timeLine = async (page: Page, end: 'In the page' | 'On the server'): Promise<string[]> => {
   const cells = page
     .getByRole('region', { name: 'Both ends' })
@@ -23,7 +23,7 @@ const timeLine = async (page: Page, end: 'In the page' | 'On the server'): Promi
   return texts.map((text) => text.trim().replace(/ ?\[[-:\d ]{19}\]/, '')).filter(Boolean)
 }
 
-/** A plain EventSource in the page; resolves to what it has heard when it has given up for good. */
+/** A plain EventSource in the page. Resolves to everything it received, once it has given up for good. */
 function plain(page: Page, url: string, names: string[]): Promise<string[]> {
   return page.evaluate(
     ([address, events]) =>
@@ -59,7 +59,7 @@ test.describe('the emitter', () => {
     },
   ]
   for (const { ending, messages, event, says, log } of ENDINGS) {
-    test(`with the ending "${ending}" calls back once, in order, and the page is told`, async ({ page, site }) => {
+    test(`with the ending "${ending}" calls back once, in order, and tells the page`, async ({ page, site }) => {
       await page.goto(`${site.url}/emitter`)
       await page.getByLabel(ending, { exact: true }).check()
       await press(page, 'Start')
@@ -89,7 +89,7 @@ test.describe('the emitter', () => {
     expect((await timeLine(page, 'In the page')).at(-1)).toBe('Stopped by you')
   })
 
-  test('has one time line for both ends, in order, also over several runs, and empties it', async ({ page, site }) => {
+  test('has one timeline for both ends, in order, even over several runs, and can clear it', async ({ page, site }) => {
     await page.goto(`${site.url}/emitter`)
     const rows = page.getByRole('region', { name: 'Both ends' }).locator('tbody tr')
     for (const run of [1, 2]) {
@@ -105,7 +105,7 @@ test.describe('the emitter', () => {
     await expect(rows).toContainText('No events yet')
   })
 
-  test('ends a plain EventSource too, which is never told twice', async ({ page, site }) => {
+  test('ends a plain EventSource too, without telling it twice', async ({ page, site }) => {
     await page.goto(`${site.url}/harness`)
     const heard = await plain(page, '/springSSE?fail=2', ['message', 'stream-error', 'close'])
     expect(heard.map((line) => line.replace(/\[.*\]/, '[]'))).toEqual([
@@ -127,7 +127,7 @@ test.describe('by hand', () => {
     }
   }
 
-  test('lines are in the raw text, and no event; the same text framed is both', async ({ page, site }) => {
+  test('lines are in the raw text, but are not events; framed text is both', async ({ page, site }) => {
     await page.goto(`${site.url}/by-hand`)
     const bare = column(page, 'Plain lines')
     const framed = column(page, 'Framed as events')
@@ -156,7 +156,7 @@ test.describe('by hand', () => {
     await bare.understood.toHaveValue('framed\n')
   })
 
-  test('what was not told that it is over comes back by itself', async ({ page, site }) => {
+  test('a stream that gets no close event reconnects', async ({ page, site }) => {
     await page.goto(`${site.url}/by-hand`)
     const bare = column(page, 'Plain lines')
     await press(page, 'Start')
@@ -211,7 +211,7 @@ test.describe('a channel', () => {
     await expect(page.getByRole('textbox', { name: 'Message' })).toHaveValue('')
   }
 
-  test('keeps what was pushed before anyone listened, reaches all its subscribers, and is over for all', async ({
+  test('keeps messages pushed before anyone subscribed, reaches all subscribers, and ends for all', async ({
     page,
     site,
     context,
@@ -245,7 +245,7 @@ test.describe('a channel', () => {
     await subscriber(page, 2).status.toHaveText('Not started')
   })
 
-  test('gives one who comes late, and one who starts anew, all that it keeps', async ({ page, site }) => {
+  test('replays all stored messages to late and restarted subscribers', async ({ page, site }) => {
     await page.goto(`${site.url}/channel`)
     await press(page, 'Start all')
     await expect.poll(subscriber(page, 2).lines).toHaveLength(1)
@@ -276,7 +276,7 @@ test.describe('a channel', () => {
     ['fetch', 'Connections cut: 3'],
     ['shared', 'Connections cut: 1'],
   ] as const) {
-    test(`whose connections are cut is resumed by each subscriber, and no number is missing: ${transport}`, async ({
+    test(`is resumed by each subscriber after a cut, and no number is missing: ${transport}`, async ({
       page,
       site,
     }) => {
@@ -291,7 +291,7 @@ test.describe('a channel', () => {
       await press(page, 'Push 1, 2, 3 …')
       for (const one of all) await expect.poll(() => numbers(one.lines)).not.toHaveLength(0)
 
-      // On a busy machine they may be back before anyone looks.
+      // On a busy machine they may be back before the test looks.
       await page.evaluate(() => {
         window.said = []
         new MutationObserver(() => {
@@ -318,7 +318,7 @@ test.describe('a channel', () => {
     })
   }
 
-  test('has four subscribers in one page at most, and says why; more where they share a connection', async ({
+  test('has at most four subscribers on one page, and says why; more if they share a connection', async ({
     page,
     site,
   }) => {
@@ -347,7 +347,7 @@ test.describe('a channel', () => {
       await expect.poll(async () => (await subscriber(page, number).lines()).at(-1)).toBe('still')
   })
 
-  test('is that of the address, follows its id, and says of a bad id what is wrong', async ({ page, site }) => {
+  test('is the one in the address, follows its id, and explains a bad id', async ({ page, site }) => {
     await site.hub.publish('first', { data: 'of the first' })
     await site.hub.publish('second', { data: 'of the second' })
     await page.goto(`${site.url}/channel?id=first`)
@@ -366,13 +366,13 @@ test.describe('a channel', () => {
     await expect(page.getByRole('alert')).toHaveText('An ID has 1 to 64 of the characters A-Z, a-z, 0-9, . _ ~ -')
   })
 
-  test('that nobody is subscribed to cannot be cut, and the page says so', async ({ page, site }) => {
+  test('without subscribers cannot be cut, and the page says so', async ({ page, site }) => {
     await page.goto(`${site.url}/channel`)
     await press(page, 'Cut connections')
     await expect(page.getByRole('alert')).toHaveText('Nobody is subscribed: press “Start” first.')
   })
 
-  test('asks once for a token, where there is one, and not again and again for the numbers', async ({ page, site }) => {
+  test('asks for a token only once, not for every number', async ({ page, site }) => {
     site.route('/sse/push', (req, res) => {
       const ok = req.headers.authorization === 'Bearer the right token'
       const body = ok ? { position: 'a:1' } : { error: { code: 'token', message: 'Send the push token.' } }
@@ -398,9 +398,12 @@ test.describe('a channel', () => {
     expect(asked).toBe(3)
   })
 
-  test('says in words that a push did not reach the server, and what a strange answer was', async ({ page, site }) => {
+  test('says that a push did not reach the server, and shows the status of an unknown response', async ({
+    page,
+    site,
+  }) => {
     await page.goto(`${site.url}/channel`)
-    // Its texts are loaded when they are first asked for.
+    // The texts are loaded on first use.
     await press(page, '中文')
     await press(page, 'English')
     site.route('/sse/push', (_req, res) => res.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway'))
@@ -416,7 +419,7 @@ test.describe('a channel', () => {
     await expect(page.getByRole('alert')).toHaveText('无法连接到服务器，请确认它正在运行。')
   })
 
-  test('says what it no longer has, as a typed event', async ({ page, site }) => {
+  test('reports a gap as a typed event', async ({ page, site }) => {
     await page.goto(`${site.url}/harness`)
     await page.evaluate(() =>
       window.listen('/sse/subscribe?id=a&lastEventId=gone:7', ['message', 'stream-reset'], {
@@ -431,7 +434,7 @@ test.describe('a channel', () => {
     expect(events[2]).toMatch(/^message:.*:1:new$/)
   })
 
-  test('marks a gap where a subscriber missed something, and shows what is kept', async ({ page, site }) => {
+  test('marks a gap where a subscriber missed messages, and shows the stored ones', async ({ page, site }) => {
     site.route('/sse/subscribe', (_req, res) => {
       const gap = { reason: 'epoch', requested: 'gone:7', oldest: 'e:1', latest: 'e:1' }
       res.writeHead(200, { 'Content-Type': 'text/event-stream' })
@@ -444,7 +447,7 @@ test.describe('a channel', () => {
     await expect.poll(one.lines).toEqual(['before', '— gap: the server no longer has some messages —', 'kept'])
   })
 
-  test('that is over ends a plain EventSource too', async ({ page, site }) => {
+  test('that has ended ends a plain EventSource too', async ({ page, site }) => {
     await page.goto(`${site.url}/harness`)
     const heard = plain(page, '/sse/subscribe?id=b', ['message', 'close'])
     await expect.poll(() => site.streams.size).toBe(1)
@@ -455,7 +458,7 @@ test.describe('a channel', () => {
 })
 
 for (const transport of ['native', 'fetch', 'shared']) {
-  test(`a stream that times out every second reconnects every second, and nothing between is lost: ${transport}`, async ({
+  test(`a stream that times out every second reconnects every second, and nothing in between is lost: ${transport}`, async ({
     page,
     site,
   }) => {
@@ -478,7 +481,7 @@ for (const transport of ['native', 'fetch', 'shared']) {
   })
 }
 
-test('the page that reconnects says that it cannot push, and goes on with the same number', async ({ page, site }) => {
+test('the reconnect page says that it cannot push, and continues with the same number', async ({ page, site }) => {
   await page.goto(`${site.url}/reconnect`)
   const content = { error: { code: 'capacity-bytes', message: 'The log is full.' } }
   const refused: string[] = []
@@ -515,7 +518,7 @@ for (const { locale, title, home, first } of [
   })
 }
 
-test('the wire shows every field as it is, and the events that come of them', async ({ page, site }) => {
+test('the wire page shows every field verbatim, and the resulting events', async ({ page, site }) => {
   await page.goto(`${site.url}/wire`)
   await press(page, 'Start')
   const raw = page.getByRole('region', { name: 'Bytes of the stream' })

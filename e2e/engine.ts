@@ -1,11 +1,11 @@
-/** What the suites that run in every engine need of a browser. One driver for each: chromium.ts, firefox.ts, webkit.ts. */
+/** The browser interface for suites that run in every engine. Drivers: chromium.ts, firefox.ts, webkit.ts. */
 
 export const ENGINES = ['chromium', 'firefox', 'webkit'] as const
 export type EngineName = (typeof ENGINES)[number]
 
-/** A browser process, started once for each worker. */
+/** A browser process, started once per worker. */
 export interface Engine {
-  /** As new: tabs of one profile share storage, locks and channels, and see nothing of another's. */
+  /** A fresh profile: its tabs share storage, locks and channels with each other, and nothing with other profiles. */
   openProfile: () => Promise<Profile>
   close: () => Promise<void>
 }
@@ -16,12 +16,12 @@ export interface Profile {
 }
 
 /**
- * A page in a browser; Playwright's `Page` is one too. In Firefox a tab is hidden while a later one is open, in WebKit all but the first
- * are, in Chromium none.
+ * A page in a browser; Playwright's `Page` is one too. In Firefox a tab is hidden while a later one is open, in WebKit all tabs but the
+ * first are hidden, in Chromium none.
  */
 export interface Tab {
   goto: (url: string) => Promise<unknown>
-  /** Runs a function in the page. The function brings nothing with it but its argument. */
+  /** Runs a function in the page. It can use only its argument, and nothing from its scope. */
   evaluate: <Result, Arg = undefined>(
     run: (arg: Arg) => Result | Promise<Result>,
     ...arg: Arg extends undefined ? [] : [Arg]
@@ -32,8 +32,8 @@ export interface Tab {
 }
 
 /**
- * The suites that run in Chromium alone, and why. All others run in every engine: what they need of a browser is above. A promise of
- * theirs that can be tested without is tested in every engine by the suite that is named.
+ * The suites that run only in Chromium, and why. All others run in every engine, through the interface above. Where a promise can be
+ * tested without Chromium, the named suite tests it in every engine.
  */
 export const CHROMIUM_ONLY: Record<string, string> = {
   accessibility: 'axe needs Playwright',

@@ -1,4 +1,4 @@
-/** The examples that the pages show, each in a project that has nothing but the composables: as it is after copying them. */
+/** The examples on the pages, each in a project with only the composables, as after copying them. */
 import {
   cpSync,
   existsSync,
@@ -24,7 +24,7 @@ const examples = readdirSync(`${root}client/demos`).filter((name) =>
 )
 const text = (page: Page) => expect(page.locator('#app'))
 
-/** These have no Start: they are open from the beginning. */
+/** These have no Start: they open immediately. */
 const IMMEDIATE = ['answer', 'inbox', 'live', 'todos']
 
 /** What each shows after Start. */
@@ -57,7 +57,7 @@ const SHOWS: Record<string, (page: Page, site: Site) => Promise<void>> = {
     await text(page).toContainText('hello\n')
   },
   transports: async (page, site) => {
-    // The first was started; each works beside the others.
+    // Only the first was started; each works beside the others.
     for (const n of [1, 2]) await page.getByRole('button', { name: 'Start' }).nth(n).click()
     for (const n of [0, 1, 2]) await expect(page.locator('p').nth(n)).toContainText(/(\d{4}-\d\d-\d\d [\d:]{8}){30}/)
     expect(site.to('/sse').map(({ headers }) => headers.authorization)).toContain('Bearer a-token')
@@ -114,7 +114,7 @@ test.beforeAll(async () => {
     configFile: false,
     root: project,
     logLevel: 'silent',
-    // Vue says what is wrong with a component only where it is developed.
+    // Vue reports a component's problems only in development.
     mode: 'development',
     define: { 'process.env.NODE_ENV': '"development"' },
     plugins: [vue()],
@@ -130,7 +130,7 @@ test('every example is here', () => {
 })
 
 for (const [name, shows] of Object.entries(SHOWS)) {
-  test(`the example of ${name} works as it is`, async ({ page, site }) => {
+  test(`the example of ${name} works unchanged`, async ({ page, site }) => {
     const problems: string[] = []
     page.on('pageerror', (error) => problems.push(String(error)))
     page.on('console', (message) => {

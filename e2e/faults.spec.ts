@@ -9,7 +9,7 @@ import type { EngineName, Tab } from './engine'
 import { FaultyProxy } from './faultyProxy'
 import { expect, test } from './fixture'
 
-/** WebKit's EventSource, as contract.spec.ts shows, joins what it has of an event that was cut with the beginning of the next response. */
+/** As contract.spec.ts shows, WebKit's EventSource joins the received part of a cut event with the beginning of the next response. */
 const mixes = (engineName: EngineName, kind: string): boolean => engineName === 'webkit' && !kind.endsWith('fetch')
 
 const FAULTS = Number(process.env['FAULTS'] ?? 40)
@@ -40,7 +40,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
     )
     const published: string[] = []
     while (proxy.faults < FAULTS) {
-      // Bursts and pauses; far fewer than a channel keeps while one connection is lost.
+      // Bursts and pauses, with far fewer events per outage than a channel keeps.
       for (let n = published.length % 5; n >= 0; n--) {
         published.push(`${published.length}é,`)
         await site.hub.publish('numbers', { data: published.at(-1) ?? '' })
@@ -73,7 +73,7 @@ for (const kind of ['native', 'fetch', 'shared'] as const) {
   })
 }
 
-/** What each tab listens to, besides the end. */
+/** The events that each tab listens to, besides the end. */
 const TABS = [['message'], ['message', 'a'], ['message', 'a', 'b'], ['message', 'a']]
 
 for (const kind of ['shared', 'shared-fetch'] as const) {
@@ -94,7 +94,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
     const proxy = new FaultyProxy(Number(new URL(site.url).port), seed, { between: mixes(engineName, kind) })
     const url = await proxy.listen()
 
-    // So that every tab knows where it is before the first event that counts.
+    // So that every tab has a position before the first event that counts.
     await site.hub.publish('numbers', { data: 'begin' })
     const tabs: Tab[] = []
     for (const names of TABS) {
@@ -116,7 +116,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
     }
     const published: [string, string][] = []
     const freezing = new AbortController()
-    /** One tab after another sleeps for a while. */
+    /** The tabs sleep for a while, one after the other. */
     const frozen = (async () => {
       for (let turn = 0; !freezing.signal.aborted; turn++) {
         const tab = tabs[turn % tabs.length]
@@ -161,7 +161,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
   })
 }
 
-/** Where what came differs from what was published, with what stands there. */
+/** The first difference between the received and the published events. */
 function firstDifference(content: string, published: readonly string[]): string {
   const came = content.split(/(?<=,)/)
   const at = published.findIndex((text, n) => text !== came[n])

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 
-/** What happens to a stream, and how often, out of 100. */
+/** Faults of a stream, and how often each occurs, out of 100. */
 const FAULTS = [
   ['reset', 25],
   ['end', 25],
@@ -15,7 +15,7 @@ const FAULTS = [
 const LEAST = 50
 const MOST = 2_500
 
-/** A TCP proxy in front of a server on this machine. It cuts, stalls, delays and fragments event streams as a seed has it. */
+/** A TCP proxy in front of a local server. It cuts, stalls, delays and fragments event streams, reproducibly by a seed. */
 export class FaultyProxy {
   readonly #target: number
   readonly #seed: number
@@ -29,8 +29,8 @@ export class FaultyProxy {
   #faulty = true
 
   /**
-   * `between`: faults strike between two events, and never inside of one. A lost connection then ends and is not reset, because a reset
-   * takes with it what the client has not read yet.
+   * `between`: faults occur only between two events. A lost connection is then ended instead of reset, because a reset discards what
+   * the client has not read yet.
    */
   constructor(target: number, seed: number, { between = false } = {}) {
     this.#target = target
@@ -47,7 +47,7 @@ export class FaultyProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  /** From now on all is well. */
+  /** No more faults from now on. */
   calm(): void {
     this.#faulty = false
   }
@@ -65,7 +65,7 @@ export class FaultyProxy {
       [server, client],
     ] as const) {
       this.#sockets.add(socket)
-      // What happens to one happens to the other.
+      // If one socket closes or fails, so does the other.
       socket
         .on('error', () => undefined)
         .on('close', () => {
@@ -74,7 +74,7 @@ export class FaultyProxy {
         })
     }
     client.pipe(server)
-    // A generator for each connection: what happens to it does not depend on what happens to others at the same time.
+    // A generator per connection, so that its faults do not depend on other connections.
     this.#pump(server, client, generator(this.#seed + 7_919 * ++this.#connections)).catch(() => client.destroy())
   }
 
@@ -87,7 +87,7 @@ export class FaultyProxy {
       let rest = chunk
       while (rest.length > 0) {
         const hit = isStream && this.#faulty
-        // Anywhere, also inside of a field or of a character.
+        // Anywhere, even within a field or a character.
         let part = hit ? rest.subarray(0, Math.min(Math.max(left, 1), between(1, rest.length + 1))) : rest
         if (left <= 0 && rest.includes('\n\n')) part = rest.subarray(0, rest.indexOf('\n\n') + 2)
         rest = rest.subarray(part.length)
@@ -104,7 +104,7 @@ export class FaultyProxy {
     client.end()
   }
 
-  /** Resolves to whether the connection goes on. */
+  /** Resolves to whether the connection continues. */
   async #strike(
     client: Socket,
     random: () => number,
@@ -117,7 +117,7 @@ export class FaultyProxy {
         client.end()
         return false
       case 'stall':
-        // Nothing comes any more, and for a while nobody says so.
+        // Silence: no more data, and no end for a while.
         await sleep(between(20, 300))
         client.destroy()
         return false
@@ -140,7 +140,7 @@ export class FaultyProxy {
   }
 }
 
-/** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
+/** Random numbers from 0 to 1, reproducible by a seed (mulberry32). */
 function generator(seed: number): () => number {
   let state = seed
   return () => {

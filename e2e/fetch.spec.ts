@@ -1,4 +1,4 @@
-/** What only a transport over fetch can do: headers, bodies, and telling why a server sent no stream. */
+/** What only the fetch transport can do: send headers and bodies, and tell why a server sent no stream. */
 import type { RequestListener } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,7 +7,7 @@ import { content, events, listen, reason, status, statuses } from './listen'
 
 const kind = 'fetch'
 
-test('headers and body are sent, and are asked for anew for every attempt', async ({ tab, site }) => {
+test('headers and body are sent, and requested again for every attempt', async ({ tab, site }) => {
   const requests: string[] = []
   const answer: RequestListener = (req, res) =>
     void text(req).then((body) => {
@@ -33,14 +33,14 @@ test('headers and body are sent, and are asked for anew for every attempt', asyn
   expect(requests).toEqual([1, 2, 3].map((n) => `POST Bearer ${n} body ${n}`))
 })
 
-test('an event stream is asked for, uncached, without a header that would need permission', async ({ tab, site }) => {
+test('an event stream is requested, uncached, without a header that would need a preflight', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => stream(res))
   await listen(tab, site, '/sse', { kind })
   await status(tab).toBe('open')
   expect(site.to('/sse')[0]?.headers).toMatchObject({ accept: 'text/event-stream', 'cache-control': 'no-cache' })
 })
 
-test('204 is the end, and no error', async ({ tab, site }) => {
+test('204 is the end, not an error', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => res.writeHead(204).end())
   await listen(tab, site, '/sse', { kind })
   await status(tab).toBe('closed')
@@ -64,7 +64,7 @@ for (const code of [400, 401, 403, 404, 410]) {
 }
 
 for (const code of [408, 425, 429, 500, 503]) {
-  test(`${code} may pass`, async ({ tab, site }) => {
+  test(`${code} is transient`, async ({ tab, site }) => {
     site.route('/sse', (_req, res) => {
       if (site.to('/sse').length < 3) res.writeHead(code).end()
       else stream(res, 'data: a\n\n')
@@ -86,7 +86,7 @@ test('Retry-After is honoured, in seconds and as a date', async ({ tab, site }) 
     await status(tab).toBe('reconnecting')
     const wait = await tab.evaluate(() => (window.harness.stream.retryAt.value ?? 0) - Date.now())
     expect(wait).toBeGreaterThan(least)
-    // And up to a fifth more, so that not all come back at once.
+    // And up to a fifth more, so that clients do not all return at once.
     expect(wait).toBeLessThanOrEqual(1.2 * 3_600_000)
   }
 })
@@ -99,7 +99,7 @@ test('another content type is final, and says which', async ({ tab, site }) => {
   expect(await tab.evaluate(() => window.harness.stream.error.value?.body)).toBe('<h1>Log in</h1>')
 })
 
-test('an error tab that does not end does not keep the error from being told', async ({ tab, site }) => {
+test('an endless error page does not hold back the error', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => res.writeHead(404).write('not '))
   await listen(tab, site, '/sse', { kind })
   await status(tab).toBe('failed')
@@ -114,7 +114,7 @@ test('a charset that is not UTF-8 is ignored', async ({ tab, site }) => {
   await expect.poll(() => content(tab)).toBe('é')
 })
 
-test('a POST is not repeated by itself', async ({ tab, site }) => {
+test('a POST is not repeated automatically', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => stream(res, 'data: a\n\n').end())
   await listen(tab, site, '/sse', {
     kind,
@@ -138,7 +138,7 @@ test('a fetch that drops the signal leaves nothing open after stop', async ({ ta
   let open = 0
   site.route('/sse', (_req, res) => {
     open++
-    // Firefox ends a response whose body was cancelled with the next bytes that arrive: here with the heartbeat.
+    // Firefox ends a response with a cancelled body only when the next bytes arrive: here the heartbeat.
     const timer = setInterval(() => engineName === 'firefox' && res.write(':\n\n'), 500)
     stream(res, 'data: a\n\n').on('close', () => {
       clearInterval(timer)
@@ -176,7 +176,7 @@ test('a stop between an id and its event loses nothing, however refs are flushed
   await expect.poll(() => content(tab)).toBe('1,2,')
 })
 
-test('the end of the response may be taken for the end', async ({ tab, site }) => {
+test('the end of the response can be the end of the stream', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => stream(res, 'data: a\n\ndata: dropped').end())
   await listen(tab, site, '/sse', { kind, fetch: { eof: 'close' } })
   await status(tab).toBe('closed')
@@ -184,7 +184,7 @@ test('the end of the response may be taken for the end', async ({ tab, site }) =
   expect(await events(tab)).toEqual(['message::a'])
 })
 
-test('a name that nobody listens to costs nothing and brings nothing', async ({ tab, site }) => {
+test('an event that nobody listens to costs nothing', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => stream(res, 'event: other\ndata: x\n\ndata: a\n\n'))
   await listen(tab, site, '/sse', { kind })
   await expect.poll(() => content(tab)).toBe('a')
@@ -203,7 +203,7 @@ test('comments keep a connection alive', async ({ tab, site }) => {
   expect(await statuses(tab)).toEqual(['connecting', 'open'])
 })
 
-test('a cross-origin server without permission is a network error', async ({ tab, site }) => {
+test('a cross-origin server without CORS is a network error', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => stream(res))
   const other = site.url.replace('127.0.0.1', 'localhost')
   await listen(tab, site, `${other}/sse`, { kind, retry: false })

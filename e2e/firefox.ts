@@ -4,7 +4,7 @@ import { findProgram } from '../server/testingPackage'
 import type { Engine, Profile, Tab } from './engine'
 import { WHILE_HELD } from './keptProcess'
 
-/** A Firefox to test with: the one that FIREFOX_PATH names, or the machine's; null if there is none. */
+/** A Firefox to test with: that of FIREFOX_PATH, or the machine's; null if there is none. */
 export function findFirefox(): string | null {
   const candidates = [
     process.env['FIREFOX_PATH'] ?? '',
@@ -32,7 +32,7 @@ export async function openFirefox(): Promise<Engine> {
     handleSIGTERM: false,
     handleSIGHUP: false,
     defaultViewport: { width: 1280, height: 720 },
-    // A busy machine takes its time.
+    // A busy machine is slow.
     timeout: 90_000,
     protocolTimeout: 90_000,
   })

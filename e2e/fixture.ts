@@ -17,11 +17,11 @@ import { openWebKit } from './webkit'
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
-/** The real application on a real port, with routes that misbehave as the test says, and an end and a new beginning at will. */
+/** The real application on a real port, with routes that misbehave on request. It can be stopped and started again. */
 export class Site {
   readonly requests: IncomingMessage[] = []
   readonly streams: Streams = new Streams()
-  /** Keeps enough that a machine under load does not lose events which a test expects to be kept. */
+  /** Large enough that a machine under load does not trim events that a test expects to be stored. */
   readonly hub: Hub = new Hub(new MemoryEventLog({ maxEvents: 100_000, maxBytes: 2 ** 26 }))
   readonly #routes = new Map<string, RequestListener>()
   readonly #app: App
@@ -59,7 +59,7 @@ export class Site {
     this.#routes.set(pathname, listener)
   }
 
-  /** What the application answers again by itself. */
+  /** Removes an override: the application answers again. */
   unroute(pathname: string): void {
     this.#routes.delete(pathname)
   }
@@ -79,19 +79,19 @@ export class Site {
     this.#port = (this.#server.address() as AddressInfo).port
   }
 
-  /** As when the process dies: every connection is cut, and nothing listens any more. */
+  /** As if the process died: every connection is cut, and nothing listens any more. */
   async stop(): Promise<void> {
     const closed = this.#server?.close()
-    // Also those that are WebSockets by now, which the server no longer knows.
+    // Including WebSockets, which the server no longer tracks.
     for (const socket of this.#sockets) socket.destroy()
     if (closed) await once(closed, 'close')
   }
 }
 
-/** Begins an event stream by hand. */
+/** Starts an event stream by hand. */
 export function stream(res: ServerResponse, first = ''): ServerResponse {
   res.writeHead(200, { 'Content-Type': 'text/event-stream' })
-  // The shortest delay that still is one: reconnecting is what these tests wait for.
+  // A minimal delay: these tests mostly wait for reconnects.
   res.write(`retry: 20\n\n${first}`)
   return res
 }
@@ -110,12 +110,12 @@ export const expect: typeof playwrightExpect = new Proxy(playwrightExpect, {
 })
 
 interface TestFixtures {
-  /** Milliseconds between two events of the timestamps and of the emitter. */
+  /** Milliseconds between two events of the timestamps and emitter demos. */
   interval: number
   site: Site
-  /** Opens a tab in the profile of this test, in whichever engine the project is for. */
+  /** Opens a tab in this test's profile, in the project's engine. */
   openTab: () => Promise<Tab>
-  /** The first tab. Suites that run in every engine use this, and not `page`, which is Playwright's and Chromium's. */
+  /** The first tab. Suites that run in every engine use this instead of `page`, which is Playwright's and Chromium only. */
   tab: Tab
 }
 
@@ -134,7 +134,7 @@ export const test = base.extend<TestFixtures & { profile: Profile }, WorkerFixtu
       await use(engine)
       await engine.close()
     },
-    // The first start of a browser on a busy machine.
+    // For the first start of a browser on a busy machine.
     { scope: 'worker', timeout: 120_000 },
   ],
   browser: [
@@ -152,7 +152,7 @@ export const test = base.extend<TestFixtures & { profile: Profile }, WorkerFixtu
   },
   openTab: async ({ profile }, use) => use(() => profile.openTab()),
   tab: async ({ openTab }, use) => use(await openTab()),
-  /** A text that a language lacks fails whichever test sees it. */
+  /** A missing translation fails any test that comes across it. */
   context: async ({ context }, use) => {
     const missing: string[] = []
     context.on('console', (message) => {

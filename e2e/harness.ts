@@ -1,6 +1,6 @@
 /**
- * What the browser tests of the composable drive: `useEventSource` on an empty page, with everything it says written down.
- * Bundled by fixture.ts and loaded at /harness.
+ * Driven by the browser tests of the composable: `useEventSource` on an empty page, with everything it reports recorded.
+ * Bundled by setup.ts and loaded at /harness.
  */
 import { effectScope, shallowRef, watch, type EffectScope, type ShallowRef } from 'vue'
 import { fetchTransport, type FetchTransportOptions } from '../client/composables/fetchTransport'
@@ -17,9 +17,9 @@ import {
 export interface HarnessOptions extends Omit<EventSourceOptions<Record<never, never>, string>, 'decode'> {
   /** The transport. @default 'native' */
   kind?: 'native' | 'fetch' | 'shared' | 'shared-fetch'
-  /** Of the shared transports. */
+  /** For the shared transports. */
   scope?: string
-  /** Of the fetch transport. */
+  /** For the fetch transport. */
   fetch?: FetchTransportOptions
 }
 
@@ -27,13 +27,13 @@ interface Harness {
   stream: UseEventSourceReturn<string, Record<string, string>, Record<string, string>>
   url: ShallowRef<string | null>
   scope: EffectScope
-  /** Each status with its reason, as it became visible, and how much content was visible with it. */
+  /** Each status when it became visible, with its reason and the amount of visible content. */
   statuses: string[]
-  /** Each event as its handler got it: `event:id:data`. */
+  /** Each event as its handler received it: `event:id:data`. */
   events: string[]
-  /** Changes of the content ref. */
+  /** How often the content ref changed. */
   commits: number
-  /** Events that came while the status was not `open`. */
+  /** Events that arrived while the status was not `open`. */
   lies: string[]
 }
 

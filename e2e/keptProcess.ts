@@ -1,6 +1,6 @@
 /**
- * Shell code that runs a command for as long as somebody holds its standard input open: the command ends with us, however we end, also
- * by SIGKILL. To be started in a process group of its own.
+ * Shell code that runs a command for as long as somebody holds its standard input open: the command ends with our process, even on
+ * SIGKILL. Start it in a process group of its own.
  */
 export const WHILE_HELD = `
 exec 3<&0

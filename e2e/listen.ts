@@ -2,7 +2,7 @@ import type { Tab } from './engine'
 import { expect, type Site } from './fixture'
 import type { HarnessOptions } from './harness'
 
-/** Opens the harness and starts a stream in it; `names` are what is listened to with `on`. */
+/** Opens the harness and starts a stream in it, with handlers for the events in `names`. */
 export async function listen(
   tab: Tab,
   site: Site,
@@ -13,7 +13,7 @@ export async function listen(
   await tab.evaluate(([to, events, given]) => window.listen(to, events, given), [url, names, options] as const)
 }
 
-// What the harness says, at this moment; the status, in the end.
+// The current state of the harness. `status` is polled until it is as expected.
 type InTheEnd<T> = ReturnType<typeof expect.poll<T>>
 
 export const status = (tab: Tab): InTheEnd<string> =>

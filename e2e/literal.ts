@@ -1,4 +1,4 @@
-/** A value as JavaScript source. Unlike JSON it keeps what WebDriver's arguments lose: `undefined`, `Infinity` and `NaN`. */
+/** A value as JavaScript source. Unlike JSON, it can express `undefined`, `Infinity` and `NaN`, which WebDriver's arguments lose. */
 export function literal(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(literal).join()}]`
   if (typeof value === 'object' && value !== null)

@@ -1,4 +1,4 @@
-/** Truth: what the composable says with the browser's own EventSource, against servers that behave and that do not. */
+/** What the composable reports with the browser's own EventSource, against well-behaved and misbehaving servers. */
 import { expect, stream, test } from './fixture'
 import { content, events, listen, reason, status, statuses } from './listen'
 
@@ -8,7 +8,7 @@ const FINAL: [string, number, Record<string, string>, string][] = [
   ['a wrong content type', 200, { 'Content-Type': 'text/html' }, 'content-type'],
 ]
 for (const [name, code, headers, kind] of FINAL) {
-  test(`${name} fails at once, and says so: it is asked for once more, by fetch`, async ({ tab, site }) => {
+  test(`${name} fails at once with its reason, after one more request by fetch`, async ({ tab, site }) => {
     site.route('/sse', (_req, res) => res.writeHead(code, headers).end())
     await listen(tab, site, '/sse')
     await status(tab).toBe('failed')
@@ -19,7 +19,7 @@ for (const [name, code, headers, kind] of FINAL) {
   })
 }
 
-test('204 is the end, and no error', async ({ tab, site }) => {
+test('204 is the end, not an error', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => res.writeHead(204).end())
   await listen(tab, site, '/sse')
   await status(tab).toBe('closed')
@@ -51,13 +51,13 @@ test('a stream that has finished unseen ends with the 204, and never starts from
   expect(site.to('/sse').map(({ headers }) => headers['last-event-id'])).toEqual([undefined, '1', '1'])
 })
 
-test('no queued event is lost to the question why, though its answer carries them', async ({ tab, site }) => {
+test('asking why loses no queued event, even if the response carries them', async ({ tab, site }) => {
   let busy = true
   site.route('/sse', (req, res) => {
     const after = req.headers['last-event-id'] ?? new URL(req.url ?? '', site.url).searchParams.get('lastEventId')
     const requests = site.to('/sse').length
     if (after === null) stream(res, 'id: 1\ndata: 1,\n\n').end()
-    // The browser's own reconnect is refused; what fetch asks is answered with the queue.
+    // The browser's own reconnect is refused; the request by fetch is answered with the queue.
     else if (busy && requests === 2) res.writeHead(503).end(() => (busy = false))
     else
       stream(
@@ -74,10 +74,7 @@ test('no queued event is lost to the question why, though its answer carries the
   expect(site.to('/sse')).toHaveLength(4)
 })
 
-test('nothing is asked of a stream without ids that has been open: the answer could cost events', async ({
-  tab,
-  site,
-}) => {
+test('a stream without ids that was open is not asked about: the response could cost events', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => {
     if (site.to('/sse').length === 1) stream(res, 'data: a\n\n').end()
     else res.writeHead(404).end()
@@ -89,7 +86,7 @@ test('nothing is asked of a stream without ids that has been open: the answer co
 })
 
 for (const allowed of [true, false]) {
-  test(`a 404 of another origin ${allowed ? 'with' : 'without'} permission`, async ({ tab, site }) => {
+  test(`a 404 of another origin ${allowed ? 'with' : 'without'} CORS`, async ({ tab, site }) => {
     site.route('/sse', (req, res) =>
       res.writeHead(404, allowed ? { 'Access-Control-Allow-Origin': String(req.headers.origin) } : {}).end(),
     )
@@ -97,15 +94,15 @@ for (const allowed of [true, false]) {
     await listen(tab, site, `${other}/sse`, { retry: { initialDelay: 60_000 } })
     await status(tab).toBe(allowed ? 'failed' : 'reconnecting')
     expect(await reason(tab)).toBe(allowed ? 'http' : 'refused')
-    // No preflight: nothing was sent that needs one.
+    // No preflight: no header needs one.
     expect(new Set(site.to('/sse').map(({ method }) => method))).toEqual(new Set(['GET']))
   })
 }
 
-test('the question why is given up after five seconds, as when six streams are open', async ({ tab, site }) => {
+test('asking why is given up after five seconds, for example when six streams are open', async ({ tab, site }) => {
   site.route('/open', (_req, res) => stream(res))
   site.route('/sse', (_req, res) => {
-    // The browser keeps six connections to a server. Five streams are open, the sixth waits, and takes this one when it is free.
+    // The browser opens six connections to a server. Five streams are open; the sixth waits, and takes this one when it is free.
     const sixth = tab.evaluate(() => {
       new EventSource('/open')
     })
@@ -122,7 +119,7 @@ test('the question why is given up after five seconds, as when six streams are o
   expect([site.to('/open').length, site.to('/sse').length]).toEqual([6, 1])
 })
 
-test('a refusal that passes is survived, and the id goes into the query', async ({ tab, site }) => {
+test('the stream survives a transient refusal, and sends the id in the query', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => {
     const attempt = site.to('/sse').length
     if (attempt === 1) stream(res, 'id: é&1\ndata: a\n\n').end()
@@ -131,11 +128,11 @@ test('a refusal that passes is survived, and the id goes into the query', async 
   })
   await listen(tab, site, '/sse?room=a%20b&flag&sig=A~B#top', { retry: { initialDelay: 10 } })
   await expect.poll(() => events(tab)).toEqual(['message:é&1:a', 'message:é&1:b'])
-  // The URL's own bytes stay: it may be signed.
+  // The URL itself is unchanged: it may be signed.
   expect(site.to('/sse').at(-1)?.url).toBe('/sse?room=a%20b&flag&sig=A~B&lastEventId=%C3%A9%261')
 })
 
-test("a server's events named error and open are messages, and change no status", async ({ tab, site }) => {
+test("a server's events named error and open are messages, and do not change the status", async ({ tab, site }) => {
   site.route('/sse', (_req, res) => stream(res, 'event: error\ndata: a\n\nevent: open\ndata: b\n\ndata: c\n\n'))
   await listen(tab, site, '/sse', { names: ['error', 'open', 'message'] })
   await expect.poll(() => events(tab)).toEqual(['error::a', 'open::b', 'message::c'])
@@ -143,7 +140,7 @@ test("a server's events named error and open are messages, and change no status"
   expect(await tab.evaluate(() => window.harness.stream.error.value)).toBeNull()
 })
 
-test('a URL that cannot be one fails for good', async ({ tab, site }) => {
+test('an invalid URL fails for good', async ({ tab, site }) => {
   for (const url of ['http://[', 'ftp://127.0.0.1/sse']) {
     await listen(tab, site, url)
     await status(tab).toBe('failed')
@@ -151,7 +148,7 @@ test('a URL that cannot be one fails for good', async ({ tab, site }) => {
   }
 })
 
-test('the query has an id only when there is one, and credentials are asked for', async ({ tab, site }) => {
+test('the query has an id only if there is one, and credentials are sent', async ({ tab, site }) => {
   site.route('/sse', (_req, res) => stream(res))
   await tab.goto(`${site.url}/harness`)
   await tab.evaluate(() => {

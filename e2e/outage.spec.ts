@@ -13,11 +13,11 @@ const OUTAGE = Number(process.env['OUTAGE'] ?? 4)
 interface Numbers {
   top: () => number
   stop: () => void
-  /** Every request is answered with 502, as by a proxy whose server is away. */
+  /** Every request is answered with 502, as by a proxy whose server is down. */
   isAway: boolean
 }
 
-/** Numbers from 1, one every 50 ms until `stop`; a client gets those after the id that it sends. */
+/** Numbers from 1, one every 50 ms until `stop`; a client gets those after its id. */
 function count(site: Site): Numbers {
   const began = Date.now()
   let end = Infinity
@@ -55,7 +55,7 @@ for (const kind of ['native', 'fetch', 'shared', 'shared-fetch'] as const) {
   test.describe(kind, () => {
     test.setTimeout(120_000 + OUTAGE * 2_000)
 
-    test(`${OUTAGE} s of refused connections, all options at their defaults`, async ({ tab, site }) => {
+    test(`${OUTAGE} s of refused connections, with default options`, async ({ tab, site }) => {
       const numbers = count(site)
       await listen(tab, site, '/numbers', { kind })
       await expect.poll(async () => (await content(tab)).length).toBeGreaterThan(3)
@@ -67,7 +67,7 @@ for (const kind of ['native', 'fetch', 'shared', 'shared-fetch'] as const) {
       await expectAll(tab, numbers)
     })
 
-    test(`${OUTAGE} s of 502 by a proxy`, async ({ tab, site }) => {
+    test(`${OUTAGE} s of 502 from a proxy`, async ({ tab, site }) => {
       const numbers = count(site)
       await listen(tab, site, '/numbers', { kind })
       await expect.poll(async () => (await content(tab)).length).toBeGreaterThan(3)

@@ -12,12 +12,12 @@ const NAMES = Object.keys(pages) as PageName[]
 
 declare global {
   interface Window {
-    /** What the page reported, from its very first script on. */
+    /** Errors of the page, from its very first script on. */
     reported: string[]
   }
 }
 
-/** Runs before the page's own scripts. It is a file, because the content security policy refuses what is inline. */
+/** Runs before the page's own scripts. It is a file, because the content security policy refuses inline scripts. */
 function recordErrors(): void {
   window.reported = []
   const report = (...words: unknown[]): void => void window.reported.push(words.map(String).join(' '))
@@ -25,7 +25,7 @@ function recordErrors(): void {
   console.assert = (isTrue, ...words) => {
     if (isTrue !== true) report('Assertion failed', ...words)
   }
-  // A script or a style sheet that does not load has an event of its own, which does not bubble.
+  // A script or stylesheet that fails to load fires its own event, which does not bubble.
   addEventListener(
     'error',
     (event) => report((event as Partial<ErrorEvent>).message ?? `not loaded: ${(event.target as Element).outerHTML}`),
@@ -37,7 +37,7 @@ function recordErrors(): void {
   )
 }
 
-/** Opens a page of the demo, as it is but for one script more. */
+/** Opens a page of the demo, with only that script added. */
 async function open(tab: Tab, site: Site, path: string): Promise<void> {
   site.route('/recordErrors.js', (_req, res) =>
     res.setHeader('Content-Type', 'text/javascript').end(`(${String(recordErrors)})()`),
@@ -70,7 +70,7 @@ async function press(tab: Tab, ...names: string[]): Promise<void> {
 
 const START = [en.stream.start, en.channel.startAll]
 const STOP = [en.stream.stop, en.channel.stopAll]
-/** Their streams open by themselves, or with a question; suites of their own press what they have. */
+/** Their streams open by themselves, or with a question; they have suites of their own. */
 const WITHOUT_START: readonly PageName[] = ['use', 'live', 'inbox', 'answer', 'todos']
 
 for (const name of NAMES) {
@@ -103,7 +103,7 @@ for (const name of NAMES) {
   })
 }
 
-test('one page leads to all others, without a new document', async ({ tab, site }) => {
+test('every page is reachable from any other, without loading a new document', async ({ tab, site }) => {
   await open(tab, site, '/')
   for (const name of NAMES.toReversed()) {
     await tab.evaluate((path) => document.querySelector<HTMLElement>(`nav a[href="${path}"]`)?.click(), pages[name])

@@ -3,7 +3,7 @@ import { expect, stream, test } from './fixture'
 import { content, events, listen, status } from './listen'
 
 for (const kind of ['native', 'fetch', 'shared-fetch'] as const) {
-  test(`${kind}: being offline closes no connection that lives`, async ({ tab, site }) => {
+  test(`${kind}: being offline closes no live connection`, async ({ tab, site }) => {
     let send: (data: string) => void = () => undefined
     site.route('/sse', (_req, res) => {
       stream(res)
@@ -20,7 +20,7 @@ for (const kind of ['native', 'fetch', 'shared-fetch'] as const) {
     expect(site.to('/sse')).toHaveLength(1)
   })
 
-  test(`${kind}: a page whose frames have stopped, as a hidden one's, still commits`, async ({ tab, site }) => {
+  test(`${kind}: a page without animation frames, such as a hidden one, still commits`, async ({ tab, site }) => {
     site.route('/sse', (_req, res) => stream(res, 'data: a\n\n'))
     await tab.goto(`${site.url}/harness`)
     await tab.evaluate(() => {
@@ -31,7 +31,7 @@ for (const kind of ['native', 'fetch', 'shared-fetch'] as const) {
   })
 
   test(`${kind}: a page that reads slowly holds the server back, and gets everything`, async ({ tab, site }) => {
-    // More than sockets hold: what the page has not taken waits at the server, and not in the tab.
+    // More than sockets hold: unread events wait on the server, not in the tab.
     const total = 3_000
     const text = 'x'.repeat(10_000)
     let send = (): void => undefined

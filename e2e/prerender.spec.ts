@@ -1,10 +1,7 @@
 import { expect, test } from './fixture'
 
 for (const action of ['prefetch', 'prerender'] as const) {
-  test(`what a browser asks for ahead (${action}) changes nothing, and what it is then told to open does`, async ({
-    page,
-    site,
-  }) => {
+  test(`${action} of a push changes nothing, and opening its address does`, async ({ page, site }) => {
     const push = '/sse/push?id=ahead&content=x'
     const rules = JSON.stringify({ [action]: [{ urls: [push], eagerness: 'immediate' }] })
     site.route('/ahead', (_req, res) =>
@@ -16,7 +13,7 @@ for (const action of ['prefetch', 'prerender'] as const) {
     await expect
       .poll(() => site.to('/sse/push').map(({ headers }) => headers['sec-purpose']))
       .toEqual([expect.stringContaining('prefetch')])
-    // There is no channel yet that could be closed.
+    // There is no channel to close yet.
     expect((await fetch(`${site.url}/sse/over?id=ahead`)).status).toBe(404)
     await page.getByRole('link').click()
     await expect(page.locator('body')).toHaveText('pushed!')

@@ -1,4 +1,4 @@
-/** Sees to it that there are browsers to test with. */
+/** Makes sure that there are browsers to test with. */
 import { spawnSync } from 'node:child_process'
 import { installPackages } from '../server/testingPackage'
 import { findChromium } from './chromium'
@@ -31,7 +31,7 @@ export const SOURCES: Record<EngineName, Source> = {
   },
 }
 
-/** Gets the engines that are missing, and says so first. */
+/** Announces and installs missing engines. */
 export function provide(engines: readonly EngineName[]): void {
   const isMissing = (name: EngineName): boolean => SOURCES[name].find() === null
 

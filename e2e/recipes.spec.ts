@@ -1,4 +1,4 @@
-/** The pages of the recipes, each in a project of its own that is built and served as its reader would, against a real server. */
+/** The pages of the recipes, each built and served in a project of its own as a reader would, against a real server. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, rmSync } from 'node:fs'
@@ -10,13 +10,13 @@ import { build, preview } from 'vite'
 import { freePort, workspace, writeRecipe } from '../docs/recipes/testingRecipe'
 
 interface Recipe {
-  /** Builds the page of a recipe, serves it, and opens it. `/api` goes to the recipe's server, with this environment, or is answered by `api`. `edit` changes the code. */
+  /** Builds a recipe's page, serves it, and opens it. `/api` goes to the recipe's server, with this environment, or is answered by `api`. `edit` changes the code. */
   open: (page: string, api?: RequestListener | Record<string, string>, edit?: (code: string) => string) => Promise<void>
-  /** Serves what belongs to neither, on the port that it returns. */
+  /** Starts a further server, and returns its port. */
   listen: (answer: RequestListener) => Promise<number>
-  /** What the page asked its API for. */
+  /** The page's API requests. */
   requests: string[]
-  /** Ends the API, as a server that is being deployed, and starts it again. */
+  /** Stops the API and starts it again, as in a deployment. */
   restart: () => Promise<void>
 }
 
@@ -75,7 +75,7 @@ const test = base.extend<{ recipe: Recipe }>({
   },
 })
 
-/** Starts the recipe's server. Returns what ends it. */
+/** Starts the recipe's server. Returns a function that stops it. */
 async function run(root: string, port: number, env: Record<string, string>): Promise<() => Promise<void>> {
   const child = spawn(
     process.execPath,
@@ -99,7 +99,7 @@ const prices = (page: Page) => page.getByRole('listitem')
 
 test.describe.configure({ timeout: 90_000 })
 
-test('Pinia: one stream for all that use the store, which stops, resumes, and outlives a restart', async ({
+test('Pinia: all users of the store share one stream, which stops, resumes, and outlives a restart', async ({
   page,
   recipe,
 }) => {
@@ -169,7 +169,7 @@ test('Authentication: an expired token is refreshed, the stream resumes, and a r
     }
     res.writeHead(200, { 'Content-Type': 'text/event-stream' })
     res.write(`retry: 20\n\nid: ${issued}\nevent: price\ndata: with token ${issued}\n\n`)
-    // Its token expires, at once.
+    // Its token expires at once.
     const token = issued
     setTimeout(() => res.end(), 300)
     if (token === 1) issued++
@@ -231,7 +231,7 @@ test('Streaming from a model: deltas up to [DONE], another answer, and Stop, whi
   expect(prompts).toEqual(['world', 'Vue', 'endless', 'fail'].map((prompt) => ['Bearer a-key', prompt]))
 })
 
-test('Snapshot, then stream: the state, its changes, and the state again after the server has started anew', async ({
+test('Snapshot, then stream: the state, its changes, and the state again after a server restart', async ({
   page,
   recipe,
 }) => {
@@ -241,7 +241,7 @@ test('Snapshot, then stream: the state, its changes, and the state again after t
   await expect(orders.first()).toHaveText('1 paid', { timeout: 15_000 })
   await expect(orders.first()).toHaveText('1 shipped', { timeout: 15_000 })
   await recipe.restart()
-  // It knows nothing of the old orders, nor of the id that the page comes back with.
+  // It does not know the old orders, nor the id with which the page reconnects.
   const before = await orders.allTextContents()
   await expect.poll(() => orders.allTextContents(), { timeout: 30_000 }).not.toEqual(before)
   await expect(page.locator('p')).toHaveText('open')

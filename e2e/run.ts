@@ -1,4 +1,4 @@
-/** Runs the browser tests in the engines that there are, and gets those that there have to be: Chromium, and with `CI` all. */
+/** Runs the browser tests in all installed engines, and installs the required ones first: Chromium, and with `CI` all. */
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -20,7 +20,7 @@ const args = process.argv.slice(2)
 const projects = ENGINES.filter((name) => !missing.includes(name)).map((name) => `--project=${name}`)
 const isChosen = args.some((arg) => arg.startsWith('--project'))
 const tests = spawn(process.execPath, [cli, 'test', ...(isChosen ? [] : projects), ...args], { stdio: 'inherit' })
-// A terminal interrupts both of us, and Playwright then ends its browsers; anything else interrupts only this process.
+// A terminal interrupts Playwright too, which then ends its browsers; any other signal reaches only this process.
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => tests.kill('SIGINT'))
 tests.on('exit', (code) => process.exit(code ?? 1))

@@ -1,4 +1,4 @@
-/** The pictures of the READMEs: `npm run screenshots` after a change to the page. */
+/** Takes the pictures of the READMEs: run `npm run screenshots` after a change to the page. */
 import { fileURLToPath } from 'node:url'
 import { chromium, type Page } from '@playwright/test'
 import { pages } from '../shared/pages'
@@ -11,7 +11,7 @@ const LANGUAGES = [
   { locale: 'zh-CN', colorScheme: 'dark' },
 ] as const
 
-/** What is to be seen on each, after the first button was pressed: in either language the one that starts. */
+/** What each picture shows, after the first button, Start, was pressed. */
 const PICTURES: Partial<Record<keyof typeof pages, { height: number; until: (page: Page) => Promise<void> }>> = {
   timestamps: { height: 800, until: (page) => page.getByRole('row').nth(6).waitFor() },
   channel: {

@@ -6,10 +6,10 @@ import { compiledPage } from '../server/page'
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
-/** Where harness.ts is, compiled. */
+/** The path of the compiled harness.ts. */
 export const HARNESS = path('../node_modules/.cache/harness.js')
 
-/** What all workers serve, compiled once: the page, and the harness. */
+/** Compiles once what all workers serve: the page and the harness. */
 export default async function setup(): Promise<void> {
   await (await compiledPage()).close()
   const result = await build({

@@ -1,5 +1,5 @@
 /**
- * One connection for all tabs: whatever happens to the tab that has it, every other tab misses nothing and gets nothing twice.
+ * One connection for all tabs: whatever happens to the leading tab, no other tab misses an event or gets one twice.
  *
  * `STORM=500 npm run test:browser -- shared` is the long run; `SEED=…` repeats one that failed.
  */
@@ -18,16 +18,16 @@ test.setTimeout(60_000)
 const poll = <T>(actual: () => T | Promise<T>) => expect.poll(actual, { timeout: 20_000 })
 
 /**
- * Numbers, one every 10 ms for as long as the test likes, as events of these names in turn. A request with an id gets what comes
- * after it, others the next.
+ * Numbers, one every 10 ms until the test ends them, as events with these names in turn. A request with an id gets the numbers after
+ * it, others only new ones.
  */
 class Numbers {
   readonly names: readonly string[]
   top = 0
   readonly live = new Set<ServerResponse>()
-  /** Most connections at once. */
+  /** The most connections at once. */
   most = 0
-  /** What each request wanted to resume after. */
+  /** The id after which each request resumes. */
   readonly requests: (string | null)[] = []
   #finished = false
   #timer: NodeJS.Timeout | undefined
@@ -56,7 +56,7 @@ class Numbers {
     }
   }
 
-  /** Ends the stream, for those that come later too. */
+  /** Ends the stream, for later requests too. */
   finish(): void {
     this.pause()
     this.#finished = true
@@ -90,7 +90,7 @@ class Numbers {
 type Kind = 'shared' | 'shared-fetch'
 const RETRY = { initialDelay: 50, maxDelay: 500, maxAttempts: 1_000 }
 
-/** Tabs that listen, the first of which leads. */
+/** Opens tabs that listen; the first one leads. */
 async function open(
   context: BrowserContext,
   site: Site,
@@ -102,7 +102,7 @@ async function open(
   for (let n = 0; n < count; n++) {
     const page = await context.newPage()
     await listen(page, site, '/numbers', { kind, retry: RETRY, names: [...names, 'close'] })
-    // A leader that hangs is given seconds to answer before its lock is stolen.
+    // A hung leader gets seconds to answer before its lock is stolen.
     await poll(() => page.evaluate(() => window.harness.stream.status.value)).toBe('open')
     pages.push(page)
   }
@@ -111,13 +111,13 @@ async function open(
 
 const newest = async (page: Page): Promise<number> => Number((await events(page)).at(-1)?.split(':')[1] ?? 0)
 
-/** Until a tab has got numbers that are yet to be sent. */
+/** Waits until a tab has received numbers that have not been sent yet. */
 async function untilNews(numbers: Numbers, pages: Page[], count = 10): Promise<void> {
   const wanted = numbers.top + count
   for (const page of pages) await poll(() => newest(page)).toBeGreaterThan(wanted)
 }
 
-/** All numbers of these names, from the first that the tab got to the last of all, each once, and then the end. */
+/** Expects all numbers with these names, from the first that the tab received to the last of all, each once, and then the end. */
 async function expectExact(numbers: Numbers, pages: Page[], names: string[] = ['message']): Promise<void> {
   for (const page of pages) {
     await poll(() => page.evaluate(() => window.harness.stream.status.value)).toBe('closed')
@@ -132,7 +132,7 @@ async function expectExact(numbers: Numbers, pages: Page[], names: string[] = ['
   }
 }
 
-/** The first connection began the stream, and others resumed it. */
+/** Expects that the first connection started the stream, and all others resumed it. */
 function expectResumed({ requests }: Numbers): void {
   const [first, ...resumed] = requests
   expect(first).toBeNull()
@@ -142,19 +142,19 @@ function expectResumed({ requests }: Numbers): void {
   expect(ids).toEqual(ids.toSorted((a, b) => a - b))
 }
 
-/** Stops everything that a tab does, and tells it nothing. Returns what sets it going again. */
+/** Stops a tab's scripts without any event. Returns a function that lets them continue. */
 async function hang(page: Page): Promise<() => Promise<void>> {
   const session = await page.context().newCDPSession(page)
   await session.send('Debugger.enable')
   await session.send('Debugger.pause')
   return async () => {
-    // It has not paused yet where nothing was to run.
+    // It pauses only once a script runs.
     await session.send('Debugger.resume').catch(() => undefined)
     await session.detach()
   }
 }
 
-/** As a browser freezes a tab: it is told, and then nothing runs in it. */
+/** Freezes a tab as a browser does: after an event, nothing runs in it. */
 async function freeze(page: Page): Promise<() => Promise<void>> {
   await page.evaluate(() => document.dispatchEvent(new Event('freeze')))
   const thaw = await hang(page)
@@ -242,7 +242,10 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
     })
   }
 
-  test(`${kind}: tabs that were away for longer than others remember ask the server`, async ({ context, site }) => {
+  test(`${kind}: tabs that were away for longer than the others' logs reach ask the server`, async ({
+    context,
+    site,
+  }) => {
     const numbers = new Numbers(site)
     numbers.run()
     const pages = await open(context, site, 4, kind)
@@ -297,10 +300,7 @@ test('tabs that leave one after another, the leading one first, pass the connect
   expect(numbers.requests).toHaveLength(6)
 })
 
-test('stop in a tab that follows stops that tab, and start resumes it, with the same connection', async ({
-  context,
-  site,
-}) => {
+test('stop in a follower stops that tab, and start resumes it, with the same connection', async ({ context, site }) => {
   const numbers = new Numbers(site)
   numbers.run()
   const pages = await open(context, site, 3)
@@ -371,7 +371,7 @@ for (const missing of ['locks', 'BroadcastChannel']) {
   })
 }
 
-/** Keeps the main thread busy, as a long task does. */
+/** Keeps the main thread busy, like a long task. */
 const keepBusy = (page: Page, milliseconds: number): Promise<void> =>
   page.evaluate((duration) => {
     const end = performance.now() + duration
@@ -416,7 +416,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
     await expectExact(numbers, more, ['message', 'a'])
   })
 
-  test(`${kind}: names that come later lose nothing, of what came before neither`, async ({ context, site }) => {
+  test(`${kind}: adding a name later loses nothing, not even earlier events`, async ({ context, site }) => {
     const numbers = new Numbers(site, ['message', 'a', 'message', 'b'])
     numbers.run()
     const pages = await open(context, site, 4, kind)
@@ -441,14 +441,14 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
       const named = Number(got.find(([name]) => name !== 'message')?.[1])
       const all = Array.from({ length: numbers.top - first + 1 }, (_, n) => first + n)
       expect(got.map(([, n]) => Number(n))).toEqual(all.filter((n) => numbers.nameOf(n) === 'message' || n >= named))
-      // The next one that came: two numbers later at most.
+      // From the next event on: at most two numbers later.
       expect(named).toBeLessThanOrEqual(top + 2)
     }
   })
 }
 
 test('two versions of the file, after a deploy, do not disturb each other', async ({ context, site, harness }) => {
-  // The next version means something else by its messages.
+  // The next version's messages have another meaning.
   const messages = harness.replaceAll(/"(report|hello)"/g, (_all, kind) => (kind === 'report' ? '"hello"' : '"report"'))
   const next = messages.replaceAll('"sharedTransport 2"', '"sharedTransport 3"')
   expect(messages).not.toBe(harness)
@@ -476,7 +476,7 @@ test('two versions of the file, after a deploy, do not disturb each other', asyn
   await expectExact(numbers, [...now, ...later])
 })
 
-/** Tabs that wait for one answer, which the server gives when all of them do. */
+/** Opens tabs that wait for one response, which the server sends once all of them wait. */
 async function waiting(
   context: BrowserContext,
   site: Site,
@@ -519,7 +519,7 @@ for (const [name, answer, expected] of ENDS) {
   })
 }
 
-test('a server that is broken is not asked by one tab after another', async ({ context, site }) => {
+test('a broken server is not asked by one tab after another', async ({ context, site }) => {
   const times: number[] = []
   const [pages, go] = await waiting(context, site, (res) => {
     times.push(Date.now())
@@ -530,11 +530,11 @@ test('a server that is broken is not asked by one tab after another', async ({ c
   for (const page of pages)
     expect(new Set(await statuses(page))).toEqual(new Set(['connecting', 'reconnecting http', 'failed http']))
   console.log(`six tabs, three attempts each: ${times.length} requests`)
-  // The first answer sent all tabs away; none of them came back before a second had passed.
+  // The first response sent all tabs away; none of them retried within a second.
   expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(900)
 })
 
-test('a page that comes back from the history has missed nothing', async ({ site }) => {
+test('a page restored from the history has missed nothing', async ({ site }) => {
   const browser = await chromium.launch({
     executablePath: findChromium() ?? '',
     args: ['--no-sandbox', '--disable-gpu'],
@@ -561,7 +561,7 @@ test('a page that comes back from the history has missed nothing', async ({ site
   await browser.close()
 })
 
-/** The same numbers for the same seed (mulberry32). */
+/** Random numbers, reproducible by a seed (mulberry32). */
 function randomOf(seed: number): (below: number) => number {
   return (below) => {
     seed = (seed + 0x6d2b79f5) | 0
@@ -584,7 +584,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
     const any = (): number => random(awake.length)
     const take = (): Page[] => awake.splice(any(), 1)
     const sleepBy = async (how: typeof hang): Promise<void> => {
-      // A tab that hangs keeps its connection, and a browser has six.
+      // A hung tab keeps its connection, and a browser has six.
       if (asleep.length < 3) for (const page of take()) asleep.push({ page, wake: await how(page) })
     }
 

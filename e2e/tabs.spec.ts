@@ -11,7 +11,7 @@ interface Numbers {
   finish: () => void
 }
 
-/** Numbers from 1, one every 20 ms; a request with an id gets those after it, and others all that come. */
+/** Numbers from 1, one every 20 ms; a request with an id gets those after it, others only new ones. */
 function count(site: Site): Numbers {
   const began = Date.now()
   let end = Infinity
@@ -74,7 +74,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
 }
 
 for (const kind of ['native', 'fetch', 'shared'] as const) {
-  test(`${kind}: a tab that is hidden keeps its content up to date`, async ({ openTab, site, engineName }) => {
+  test(`${kind}: a hidden tab keeps its content up to date`, async ({ openTab, site, engineName }) => {
     count(site)
     const tabs = [await openTab(), await openTab()]
     for (const tab of tabs) await listen(tab, site, '/numbers', { kind })

@@ -1,4 +1,4 @@
-/** The first page, as a person uses it: from the server's clock to the text area. */
+/** The first page as readers use it: from the server's clock to the text area. */
 import type { Page } from '@playwright/test'
 import { expect, test } from './fixture'
 
@@ -27,7 +27,7 @@ test('start shows thirty timestamps, the server finishes, and that is all', asyn
   expect(complaints).toEqual([])
 })
 
-test('start again begins a new run', async ({ page, site }) => {
+test('starting again begins a new run', async ({ page, site }) => {
   await page.goto(site.url)
   for (const expected of [30, 60]) {
     await press(page, 'Start')
@@ -36,7 +36,7 @@ test('start again begins a new run', async ({ page, site }) => {
   }
 })
 
-test('a server that goes away and comes back is reconnected to, and no line is missing', async ({ page, site }) => {
+test('after a server restart the page reconnects, and no line is missing', async ({ page, site }) => {
   await page.goto(site.url)
   await press(page, 'Start')
   await expect.poll(() => lines(page)).not.toHaveLength(0)
@@ -58,7 +58,7 @@ test.describe('a server that refuses', () => {
     )
   })
 
-  test('is said to have refused, with its status, which native EventSource hides', async ({ page, site }) => {
+  test('is reported with its status, which native EventSource hides', async ({ page, site }) => {
     await page.goto(site.url)
     await press(page, 'Start')
     await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt \d: refused by the server/)
@@ -68,7 +68,7 @@ test.describe('a server that refuses', () => {
     await expect(page.getByRole('alert')).toHaveCount(0)
   })
 
-  test('is quoted, where its words can be read, and is asked again at once if so wished', async ({ page, site }) => {
+  test('is quoted if its message can be read, and is asked again at once on request', async ({ page, site }) => {
     await page.goto(`${site.url}/?transport=fetch`)
     await press(page, 'Start')
     await expect(page.getByRole('status')).toHaveText(/^Reconnecting, attempt 1: refused by the server +in \d\d s$/)
@@ -81,7 +81,7 @@ test.describe('a server that refuses', () => {
   })
 })
 
-test('a device that is offline is said to be', async ({ page, site, context }) => {
+test('the page says that the device is offline', async ({ page, site, context }) => {
   await page.goto(site.url)
   await press(page, 'Start')
   await site.stop()
@@ -139,10 +139,7 @@ test('the text area follows the newest line, but not a reader who scrolled up', 
   await expect.poll(below).toBeLessThanOrEqual(8)
 })
 
-test('the page speaks the language of the browser, and the one that is chosen from then on', async ({
-  browser,
-  site,
-}) => {
+test('the page uses the language of the browser, until another one is chosen', async ({ browser, site }) => {
   const context = await browser.newContext({ locale: 'zh-CN' })
   const page = await context.newPage()
   await page.goto(site.url)
@@ -179,7 +176,7 @@ test('a plain EventSource that never handles close also ends after thirty lines'
   const state = (): Promise<number> =>
     page.evaluate(() => (window as unknown as { source: EventSource }).source.readyState)
   await expect.poll(read, { timeout: 15_000 }).toHaveLength(30)
-  // It does reconnect, once, after the server's retry hint; the answer is 204, and that ends it.
+  // It does reconnect once, after the server's retry hint; the 204 then ends it.
   await expect.poll(state, { timeout: 15_000 }).toBe(2)
   expect(site.to('/sse')).toHaveLength(2)
   expect(await read()).toHaveLength(30)
@@ -203,7 +200,7 @@ test.describe('once a second', () => {
     expect(site.to('/sse')).toHaveLength(1)
   })
 
-  test('stop and start, any number of times, goes on where it was, and never doubles a stream', async ({
+  test('stop and start, any number of times, resume where the stream was, and never double it', async ({
     page,
     site,
   }) => {
@@ -212,7 +209,7 @@ test.describe('once a second', () => {
       await press(page, 'Start')
       await expect(page.getByRole('status')).toHaveText('Receiving')
       await expect.poll(() => lines(page)).not.toHaveLength(0)
-      // Playwright waits for what is marked as disabled; a person does not.
+      // Playwright waits for controls that are marked as disabled; people do not.
       await page.getByRole('button', { name: 'Start', exact: true }).click({ force: true })
       expect(site.streams.size).toBe(1)
       await press(page, 'Stop')

@@ -1,4 +1,4 @@
-/** The page of the transports, in several tabs of one browser, and the switch on all pages that have one. */
+/** The transports page in several tabs of one browser, and the transport switch on all pages that have one. */
 import type { BrowserContext, Page } from '@playwright/test'
 import { expect, test, type Site } from './fixture'
 
@@ -9,7 +9,7 @@ const status = (page: Page) => expect(page.getByRole('status'))
 const radio = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })
 const words = (page: Page) => expect(page.locator('figcaption').first())
 
-/** The picture as what hangs on what: `server > Tab 1 > Tab 2`, a tab without a stream alone. */
+/** The picture as paths: `server > Tab 1 > Tab 2`; a tab without a stream stands alone. */
 const picture = (page: Page): Promise<string[]> =>
   page.locator('figure .tab b').evaluateAll((names) =>
     names.map((name) => {
@@ -23,7 +23,7 @@ const picture = (page: Page): Promise<string[]> =>
     }),
   )
 
-/** The tabs that share one connection, the leading one first; empty while they do not. Which one leads, a busy machine may change. */
+/** The tabs that share one connection, the leader first; empty if they do not share one. A busy machine may change the leader. */
 async function sharing(page: Page): Promise<string[]> {
   const paths = (await picture(page)).map((path) => path.split(' > ')).filter(([root]) => root === 'Server')
   const leader = paths.find(({ length }) => length === 2)?.[1] ?? ''
@@ -31,7 +31,7 @@ async function sharing(page: Page): Promise<string[]> {
   return followers.length === paths.length - 1 ? [leader, ...followers] : []
 }
 
-/** Until just these tabs share a connection. Resolves to the one that leads. */
+/** Waits until exactly these tabs share a connection. Resolves to the leader. */
 async function expectSharing(page: Page, ...tabs: string[]): Promise<string> {
   await expect.poll(async () => (await sharing(page)).toSorted()).toEqual(tabs)
   return (await sharing(page))[0] ?? ''
@@ -47,7 +47,7 @@ async function open(context: BrowserContext, site: Site, query: string): Promise
 test.describe('the picture of the tabs', () => {
   test.use({ interval: 1_000 })
 
-  test('shows which tab leads, and another one when that is closed', async ({ context, site }) => {
+  test('shows which tab leads, and the next leader when that tab is closed', async ({ context, site }) => {
     const first = await open(context, site, '?transport=shared')
     await words(first).toHaveText('No tab has a stream yet: press “Start”.')
     expect(await picture(first)).toEqual(['Tab 1'])
@@ -57,7 +57,7 @@ test.describe('the picture of the tabs', () => {
     const opened = context.waitForEvent('page')
     await first.getByRole('link', { name: 'Open another tab' }).click()
     const second = await opened
-    // It begins by itself.
+    // It starts by itself.
     await status(second).toHaveText('Receiving')
     const third = await open(context, site, '?transport=shared&start')
     const pages = new Map([
@@ -83,7 +83,7 @@ test.describe('the picture of the tabs', () => {
     await words(page).toHaveText(/^Tabs with a stream: 2\. Connections to the server: 1\. Tab \d leads\.$/)
     await status(page).toHaveText('Receiving')
 
-    // The least number that is free.
+    // The smallest free number.
     const late = await open(context, site, '?transport=shared')
     await expect.poll(() => picture(page)).toContain(leader)
     const stopped = pages.get(next)
@@ -110,7 +110,7 @@ test.describe('the picture of the tabs', () => {
     await expect.poll(() => site.streams.size).toBe(3)
   })
 
-  test('goes with the page that is left, and comes back with it', async ({ context, site }) => {
+  test('loses a tab that leaves the page, and shows it again when it returns', async ({ context, site }) => {
     const first = await open(context, site, '?transport=shared&start')
     const second = await open(context, site, '?transport=shared&start')
     await expectSharing(second, 'Tab 1', 'Tab 2')
@@ -132,7 +132,7 @@ test.describe('the picture of the tabs', () => {
     }
   })
 
-  test('shows a connection that is lost', async ({ context, site }) => {
+  test('shows a lost connection', async ({ context, site }) => {
     const page = await open(context, site, '?start')
     await expect.poll(() => picture(page)).toEqual(['Server > Tab 1'])
     await site.stop()
@@ -145,7 +145,7 @@ test.describe('the picture of the tabs', () => {
 
   test('of seven tabs without sharing shows that one waits, and what for', async ({ context, site }) => {
     const pages: Page[] = []
-    // While all are idle, all load.
+    // All of them load while they are idle.
     for (let n = 0; n < 7; n++) pages.push(await open(context, site, ''))
     for (const page of pages.slice(0, 6)) {
       await press(page, 'Start')
@@ -172,7 +172,7 @@ test('without Web Locks the page says so, and streams all the same', async ({ pa
   await expect(page.locator('figure .tab')).toHaveCount(0)
 })
 
-test('the stream of the transports begins again when it is over, and ends when it is stopped', async ({
+test('the stream of the transports page restarts when it has finished, and ends when it is stopped', async ({
   page,
   site,
 }) => {
@@ -183,7 +183,7 @@ test('the stream of the transports begins again when it is over, and ends when i
   await status(page).toHaveText('Stopped by you')
 })
 
-test('streams that are shared begin again together, over one connection', async ({ context, site }) => {
+test('shared streams restart together, over one connection', async ({ context, site }) => {
   const pages = [
     await open(context, site, '?transport=shared&start'),
     await open(context, site, '?transport=shared&start'),
@@ -209,7 +209,7 @@ test.describe('the switch', () => {
     test.use({ interval: 1_000 })
 
     for (const path of PATHS) {
-      test(`on ${path} writes the transport into the address, and starts again what ran, and nothing else`, async ({
+      test(`on ${path} writes the transport into the address, and restarts only what was running`, async ({
         page,
         site,
       }) => {
@@ -239,7 +239,7 @@ test.describe('the switch', () => {
     }
   })
 
-  test('really switches: only fetch sees what the server says', async ({ page, site }) => {
+  test('really switches: only fetch sees the server’s message', async ({ page, site }) => {
     site.route('/sse', (_req, res) => res.writeHead(404).end('{"error":{"message":"No such stream."}}'))
     await page.goto(site.url)
     await press(page, 'Start')
@@ -250,7 +250,7 @@ test.describe('the switch', () => {
     await expect(page.getByRole('alert')).toHaveText('The server answered with status 404. No such stream.')
   })
 
-  test('takes a transport that nobody knows for native', async ({ page, site }) => {
+  test('treats an unknown transport as native', async ({ page, site }) => {
     await page.goto(`${site.url}/?transport=pigeon`)
     await expect(radio(page, 'native')).toBeChecked()
     await press(page, 'Start')

@@ -1,9 +1,9 @@
 import { literal } from './literal'
 
-/** A WebDriver session over HTTP. Its commands go to the window it has switched to, so they take turns. */
+/** A WebDriver session over HTTP. Commands go to the current window, so they take turns. */
 export class WebDriver {
   readonly #session: string
-  /** The first window. It stays, because a session needs one to open others. */
+  /** The first window. It stays open, because a session needs one to open others. */
   readonly #home: string
   #window: string
   #turn: Promise<unknown> = Promise.resolve()

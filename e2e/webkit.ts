@@ -16,7 +16,7 @@ interface WebKit {
   display: string
 }
 
-/** WebKitGTK's MiniBrowser, its driver, and a display for it, as Debian packages them; null if one of them is missing. */
+/** WebKitGTK's MiniBrowser, its driver and a display for it, from Debian's packages; null if one of them is missing. */
 export function findWebKit(): WebKit | null {
   const libraries = existsSync('/usr/lib') ? readdirSync('/usr/lib').map((folder) => join('/usr/lib', folder)) : []
   const browser = ['webkit2gtk-4.1', 'webkitgtk-6.0', 'webkit2gtk-4.0']
@@ -38,7 +38,7 @@ export async function openWebKit(): Promise<Engine> {
   const address = `http://127.0.0.1:${port}`
   const driver = keep(found.driver, [`--port=${port}`], {
     DISPLAY: `:${number.toString().trim()}`,
-    // What the pages are in.
+    // The window that contains the pages.
     LANG: 'en_US.UTF-8',
     LC_ALL: '',
   })
@@ -56,12 +56,12 @@ export async function openWebKit(): Promise<Engine> {
   }
 }
 
-/** There is one profile for all. Each test has an origin of its own, which keeps them apart as well. */
+/** All tests share one profile. Each test has its own origin, which separates them just as well. */
 function openProfile(session: WebDriver): Profile {
   const windows = new Set<string>()
   return {
     openTab: async () => {
-      // A tab of a window is hidden behind the first.
+      // Further tabs are hidden behind the first.
       const window = await session.open(windows.size === 0 ? 'window' : 'tab')
       windows.add(window)
       return tabOf(session, window, () => windows.delete(window))

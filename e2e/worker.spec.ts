@@ -1,13 +1,13 @@
-/** In a dedicated worker, which has no document and no window, a stream works as in a tab. */
+/** A stream works in a dedicated worker, which has no document and no window. */
 import { expect, stream, test } from './fixture'
 
 for (const kind of ['native', 'fetch'] as const) {
-  test(`${kind}: a worker streams, reconnects and is done`, async ({ tab, site }) => {
+  test(`${kind}: a worker streams, reconnects and finishes`, async ({ tab, site }) => {
     site.route('/sse', (_req, res) => {
       if (site.to('/sse').length === 1) stream(res, 'id: 1\ndata: a\n\n').end()
       else stream(res, 'id: 2\ndata: b\n\nevent: close\ndata: bye\n\n')
     })
-    // The harness is the page's: what it calls the window is the worker's own scope.
+    // The harness is written for pages: its `window` is the worker's own scope.
     const script = `
       self.window = self
       await import('/harness.js')

@@ -12,20 +12,20 @@ export default defineConfig(({ isSsrBuild }) => ({
   root: path('./client'),
   cacheDir: path('./node_modules/.vite'),
   plugins: [vue(), code(path('./'), path('./node_modules/.cache/code')), registry(path('./')), compress()],
-  // Only the examples use it: copied into another Vue project, where `@` is its source, their imports are right.
+  // Only the examples use `@`: copied into another Vue project, where `@` is the source folder, their imports still work.
   resolve: { alias: { '@': path('./client') } },
-  // Found later, a dependency would reload the page in the middle of a stream.
+  // A dependency found later would reload the page in the middle of a stream.
   optimizeDeps: { include: ['vue', 'vue-router', 'uplot'] },
-  // What Vue has for the page's sake and the page does not use.
+  // Features of Vue that the page does not use.
   define: isSsrBuild ? {} : { __VUE_OPTIONS_API__: 'false' },
   build: {
     outDir: path(isSsrBuild ? './dist/server' : './dist/client'),
     emptyOutDir: true,
     copyPublicDir: !isSsrBuild,
-    // On a busy machine it would be the first thing that npm start prints.
+    // On a busy machine, this would be the first thing that npm start prints.
     rolldownOptions: {
       checks: { bundlerTimings: false },
-      // What every page needs is two files, and not twenty.
+      // Everything that all pages need is in two files instead of twenty.
       ...(isSsrBuild
         ? {}
         : {

@@ -1,4 +1,4 @@
-/** The load: `clients.js <port> <path> <count>`. It tells its parent when all are connected, how many marks came, and how late. */
+/** The load: `clients.js <port> <path> <count>`. Reports to its parent when all clients are connected, how many marks arrived, and how late. */
 
 import { connect } from 'node:net'
 import { argv, hrtime } from 'node:process'
@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const [, , port, path, count] = argv
 let connected = 0
 let marks = 0
-/** Milliseconds, of the marks. */
+/** Latency of the marks, in milliseconds. */
 let latencies = []
 
 for (let n = 0; n < Number(count); n++) {
@@ -26,7 +26,7 @@ for (let n = 0; n < Number(count); n++) {
     }
   })
   socket.on('error', () => undefined)
-  // As many at once as a listening socket queues.
+  // In batches as large as a listening socket's queue.
   if (n % 200 === 199) await sleep(20)
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a stream costs a server, beside its peers: `npm run bench`, which writes docs/benchmarks.md. Server and load are processes of
- * their own. Each round measures everything once, in turn, so that what else the machine does falls on all; the table has medians.
+ * The cost of streams, compared with other servers: `npm run bench`, which writes docs/benchmarks.md. Server and load are separate
+ * processes. Each round measures everything once, in turn, so that other load on the machine affects all alike; the table has medians.
  */
 
 import { execFileSync, fork, spawn } from 'node:child_process'
@@ -13,12 +13,12 @@ import { argv, env, hrtime, version } from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const [, , what = 'all', rounds = '1'] = argv
-/** The module, for an nginx of Debian that does not have it: it need not be installed. */
+/** The module for Debian's nginx, which lacks it. It need not be installed. */
 const NCHAN = env.NCHAN_MODULE ?? '/usr/lib/nginx/modules/ngx_nchan_module.so'
 const here = import.meta.dirname
 const MANY = 10_000
 
-/** A server that was started, with the pid that does the work. */
+/** A started server, with the pid of the process that does the work. */
 async function start(kind) {
   if (kind === 'Nchan') return startNchan()
   const server = fork(join(here, 'server.js'), [kind], { execArgv: ['--expose-gc'] })
@@ -111,7 +111,7 @@ async function withClients(kind, count, measure) {
     clients.disconnect()
     await gone
   }
-  // What is only needed once, as compiled code, is no part of a stream.
+  // Warms up: one-time costs, such as compiled code, are not part of a stream.
   await leave(await connect(100))
   await sleep(500)
   await server.settle()
@@ -165,7 +165,7 @@ const kindsOf = { thousand: KINDS, many: ['ours', 'better-sse', 'express', 'node
 const hasNchan = existsSync(NCHAN)
 if (!hasNchan) console.log(`Nchan is left out: there is no ${NCHAN}. (apt-get install libnginx-mod-nchan)`)
 
-// As it runs in production: tsx gives every function its name, which costs a stream 1.3 kB.
+// Compiled as in production: tsx gives every function a name, which costs a stream 1.3 kB.
 const sources = join(here, '../server/sse')
 const out = join(here, '../node_modules/.cache/bench')
 const files = readdirSync(sources).filter((name) => !name.endsWith('.test.ts'))
@@ -245,20 +245,20 @@ if (results.thousand && results.many) {
 Written by \`npm run bench\` in \`bench/\` (\`npm i\` there first): medians of ${results.thousand.ours.burst.length} and ${results.many.ours.p99.length} rounds, the servers in turn. Node ${version}, ${cpus().length} cores of ${cpus()[0].model.trim()}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB,
 server and load generator on the same machine, over loopback. CPU time is steadier than wall time.
 
-## 1,000 subscribers, 64 bytes of data an event
+## 1,000 subscribers, 64 bytes of data per event
 
-| server | burst of 200, million deliveries a second | CPU a delivery in it, µs | one every 20 ms, CPU a delivery, µs | memory of an idle stream, kB |
+| server | burst of 200, million deliveries per second | burst, CPU per delivery, µs | one every 20 ms, CPU per delivery, µs | memory of an idle stream, kB |
 | --- | --: | --: | --: | --: |
 ${thousand.join('\n')}
 
-## ${MANY.toLocaleString('en')} subscribers, one event a second
+## ${MANY.toLocaleString('en')} subscribers, one event per second
 
-| server | median, ms | p99, ms | CPU a delivery, µs | memory of an idle stream, kB |
+| server | median, ms | p99, ms | CPU per delivery, µs | memory of an idle stream, kB |
 | --- | --: | --: | --: | --: |
 ${many.join('\n')}
 
-The latency is from \`publish\` to the client's socket. The load generator needs about as much CPU as the server here, so it is the time of both.
-Of the memory of an idle stream, what its opening leaves in V8's young generation counts more with 1,000 streams than with ${MANY.toLocaleString('en')}.
+Latency is measured from \`publish\` to the client's socket. The load generator needs about as much CPU as the server, so the figures include both.
+The memory of an idle stream includes what its opening leaves in V8's young generation, which weighs more with 1,000 streams than with ${MANY.toLocaleString('en')}.
 `,
   )
 }

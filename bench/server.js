@@ -1,4 +1,4 @@
-/** One server to be measured: `server.js <kind>`. It tells its parent its port, and publishes what it is told to. */
+/** One server to measure: `server.js <kind>`. Reports its port to its parent, and publishes on request. */
 
 import { createServer } from 'node:http'
 import { argv, hrtime } from 'node:process'
@@ -13,14 +13,14 @@ const [{ encode }, { Hub }, { MemoryEventLog }, { Streams }] = await Promise.all
   ['encode', 'hub', 'memoryEventLog', 'streams'].map(compiled),
 )
 
-/** Those of an emitter, so that only the stream differs. */
+/** The same as an emitter's, so that only the stream differs. */
 const HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
 }
 
-/** What is measured: `accept` answers a request with a stream, `send` publishes to all of them. */
+/** The measured operations: `accept` answers a request with a stream, `send` publishes to all streams. */
 const kinds = {
   ours() {
     const streams = new Streams({ perAddress: Infinity, total: Infinity })
@@ -41,7 +41,7 @@ const kinds = {
   'node:http': writing,
 }
 
-/** What most write by hand: one buffer for all, written to each response. */
+/** What most people write: one buffer for all, written to each response. */
 function writing() {
   const responses = new Set()
   let id = 0
@@ -65,10 +65,10 @@ const server = createServer(listener)
 server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => process.send({ port: server.address().port }))
 
 process.on('message', async ({ events, pause, settle }) => {
-  // Twice: what the first pass finalizes is freed by the second.
+  // Twice: the second pass frees what the first one finalizes.
   if (settle) for (let n = 0; n < 2; n++) globalThis.gc()
   for (let n = 1; n <= events; n++) {
-    // The time at which it was sent, for the latency; `!` is what the clients count.
+    // The send time is for the latency; the clients count `!`.
     const head = `${hrtime.bigint()} `
     await send(`${head}${'.'.repeat(63 - head.length)}${n === events || pause > 0 ? '!' : '.'}`)
     if (pause > 0) await sleep(pause)

@@ -9,9 +9,9 @@ const PREFIX = '\0code:'
 const LANGUAGES: Record<string, Language | undefined> = { '.ts': 'typescript', '.vue': 'vue' }
 
 /**
- * `import code from './file.ts?code'`: the file as `Code`, read when the page is compiled, so that what is shown is what runs.
+ * `import code from './file.ts?code'`: the file as `Code`, read when the page is compiled, so that the shown code is the code that runs.
  *
- * @param root what the names of files are relative to
+ * @param root the folder that file names are relative to
  * @param cache the folder where tokens are kept
  */
 export function code(root: string, cache: string): Plugin {
@@ -21,7 +21,7 @@ export function code(root: string, cache: string): Plugin {
     async resolveId(source, importer) {
       if (!source.endsWith(QUERY)) return null
       const file = await this.resolve(source.slice(0, -QUERY.length), importer)
-      // With its own ending it would be compiled as what it is.
+      // With its own extension, Vite would compile it.
       return file && `${PREFIX}${file.id}.js`
     },
     async load(id) {

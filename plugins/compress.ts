@@ -12,7 +12,7 @@ const FORMS = [
 /** Bytes below which headers cost more than compression saves. */
 const SMALL = 500
 
-/** Leaves a compressed form of every file of the page beside it, so that the server has nothing to compress: see server/page.ts. */
+/** Writes compressed copies next to every file of the page, so that the server need not compress: see server/page.ts. */
 export function compress(): Plugin {
   return {
     name: 'compress',

@@ -2,14 +2,14 @@ import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Plugin } from 'vite'
 
-/** What is read here of the schema https://shadcn-vue.com/schema/registry.json; everything else is passed on. */
+/** The fields of https://shadcn-vue.com/schema/registry.json that this plugin reads; all others are passed on. */
 interface Registry {
   items: { name: string; files: { path: string; type: string }[] }[]
 }
 
 /**
- * Serves what `registry.json` lists as the items that `shadcn-vue add <address>/r/<name>.json` takes, with the very files in
- * them, and the list itself as `/r/registry.json`.
+ * Serves the items of `registry.json` for `shadcn-vue add <address>/r/<name>.json`, with the original files in them, and the list
+ * itself as `/r/registry.json`.
  *
  * @param root the folder of `registry.json`, which the paths in it are relative to
  */
@@ -42,7 +42,7 @@ async function filesOf(root: string): Promise<Map<string, string>> {
 
 async function build(root: string, item: Registry['items'][number]): Promise<string> {
   const files = item.files.map(async ({ path, ...file }) => ({
-    // Of a path with folders the installer would make some of them again, which ones depends on the aliases of the project.
+    // The installer would recreate some folders of a path, depending on the project's aliases.
     path: basename(path),
     ...file,
     content: (await readFile(join(root, path), 'utf8')).replaceAll('\r\n', '\n'),

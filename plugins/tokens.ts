@@ -11,7 +11,7 @@ const SCOPES: Record<TokenKind, string[]> = {
   comment: [
     'comment',
     'punctuation.definition.comment',
-    // Whatever a documentation comment has tags and types for.
+    // Tags and types within documentation comments.
     ...['storage', 'punctuation', 'variable', 'keyword', 'constant', 'entity.name.type'].map(
       (scope) => `comment ${scope}`,
     ),
@@ -26,29 +26,29 @@ const SCOPES: Record<TokenKind, string[]> = {
 }
 const PLAIN = 'plain'
 
-/** A theme whose colours are the names of our kinds, so that a token's colour says its kind. */
+/** A theme whose colours are the names of our kinds, so that a token's colour is its kind. */
 const theme: ThemeRegistration = {
   name: 'kinds',
   fg: PLAIN,
   bg: PLAIN,
   settings: [
     { settings: { foreground: PLAIN } },
-    // What stands in a template literal's `${}` is no string.
+    // Code in a template literal's `${}` is not a string.
     { scope: ['meta.template.expression', 'meta.embedded'], settings: { foreground: PLAIN } },
     ...Object.entries(SCOPES).map(([foreground, scope]) => ({ scope, settings: { foreground } })),
   ],
 }
 
-/** Without a limit. By default a line that takes half a second is left half coloured, which the first line of a process does on a busy machine. */
+/** No limit. By default, a line that takes half a second is left half coloured, as happens to a process's first line on a busy machine. */
 const OPTIONS = { theme: 'kinds', tokenizeTimeLimit: 0 }
 
 const { version } = createRequire(import.meta.url)('shiki/package.json') as { version: string }
 
 /**
- * The source in lines of tokens. The grammars take about a second to compile, once for each process: what came of them
- * is kept in `cache`, by the hash of all that it depends on.
+ * The source as lines of tokens. The grammars take about a second to compile, once per process, so results are cached in `cache`,
+ * by the hash of all their inputs.
  *
- * @param cache a folder; it is made, and may be deleted at any time
+ * @param cache a folder; it is created, and may be deleted at any time
  */
 export async function tokensOf(source: string, language: Language, cache: string): Promise<Token[][]> {
   const key = createHash('sha256')
@@ -58,11 +58,11 @@ export async function tokensOf(source: string, language: Language, cache: string
   try {
     return JSON.parse(await readFile(file, 'utf8')) as Token[][]
   } catch {
-    // Not there yet, or not whole.
+    // Missing or incomplete.
   }
   const lines = await tokenize(source, language)
   await mkdir(cache, { recursive: true })
-  // Another process may read it in this moment: it comes into being whole.
+  // Renamed into place when complete, because another process may be reading it.
   const draft = `${file}.${randomUUID()}`
   await writeFile(draft, JSON.stringify(lines))
   await rename(draft, file)
@@ -81,7 +81,7 @@ async function tokenize(source: string, language: Language): Promise<Token[][]> 
   })
 }
 
-/** Adds text to what is there: to the last token if that looks the same. Spaces look the same as everything. */
+/** Appends text, to the last token if it looks the same. Spaces look the same as everything. */
 function append(tokens: Token[], color: string, text: string): void {
   const last = tokens.at(-1)
   const [lastColor, lastText] = typeof last === 'string' ? [PLAIN, last] : (last ?? [])

@@ -1,11 +1,11 @@
-/** What vueuse.js runs in the browser: the same tasks with a bare EventSource, VueUse's composable and ours. */
+/** Run by vueuse.js in the browser: the same tasks with a bare EventSource, VueUse's composable and ours. */
 import { useEventSource as theirs } from '@vueuse/core'
 import { effectScope, nextTick, ref, watch } from 'vue'
 import { useEventSource as ours } from '../../client/composables/useEventSource'
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Each opens a stream and gives out what a component would use: what a watcher of the data sees, the status, stop and start. */
+/** Each opens a stream and returns what a component would use: the data that a watcher sees, the status, stop and start. */
 const SIDES = {
   bare: (url, handle) => {
     let source
@@ -42,7 +42,7 @@ const SIDES = {
 }
 
 const TASKS = {
-  /** Three events that say the same. */
+  /** Three events with equal data. */
   async repeated(use) {
     let n = 0
     const stream = use('/repeated', () => n++)
@@ -64,7 +64,7 @@ const TASKS = {
     stream.stop()
     return `${last}, then ${seen[before]}`
   },
-  /** The server cuts the connection and the browser reconnects: what the status says meanwhile. */
+  /** The status while the browser reconnects after the server has cut the connection. */
   async lost(use) {
     const stream = use('/cut', () => undefined)
     await sleep(1_000)
@@ -79,7 +79,7 @@ const TASKS = {
     stream.stop()
     return result
   },
-  /** Three times 503, then a stream. */
+  /** Three 503 responses, then a stream. */
   async outage(use) {
     let n = 0
     const stream = use(`/outage?${Math.random()}`, () => n++)
@@ -88,7 +88,7 @@ const TASKS = {
     stream.stop()
     return n > 0 ? `receiving` : status
   },
-  /** A stream that ends with an event named close, of a server that starts over when it is asked again. */
+  /** A stream that ends with an event named close, on a server that starts over when asked again. */
   async finished(use) {
     const key = String(Math.random())
     const stream = use(`/finished?${key}`, () => undefined)
@@ -121,7 +121,7 @@ window.textarea = async (side) => {
           start()
           return
         }
-        // Nothing may be lost, so each event is taken as it comes.
+        // No event may be lost, so each is handled as it arrives.
         let text = ''
         const take = (data) => {
           text += `${data}\n`

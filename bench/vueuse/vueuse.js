@@ -1,4 +1,4 @@
-/** What VueUse's useEventSource, a bare EventSource and ours make of the same server: `npm ci && npm start` here, after `npm ci` above. */
+/** Compares VueUse's useEventSource, a bare EventSource and ours on the same server: `npm ci && npm start` here, after `npm ci` in the project. */
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { chromium } from '@playwright/test'

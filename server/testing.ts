@@ -1,11 +1,11 @@
-/** Real servers and raw clients on loopback, for tests. What a test starts here ends with it. */
+/** Real servers and raw clients on loopback, for tests. Everything started here ends with its test. */
 
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 
-/** Serves on a free port, which it resolves to. */
+/** Serves on a free port, and resolves to it. */
 export async function serve(listener: (...request: Parameters<RequestListener>) => unknown): Promise<number> {
   const server = createServer(listener).listen(0, '127.0.0.1')
   onTestFinished(() => {
@@ -16,25 +16,25 @@ export async function serve(listener: (...request: Parameters<RequestListener>) 
   return (server.address() as AddressInfo).port
 }
 
-/** A client that sends what it is told, byte for byte, and may misbehave. */
+/** A client that sends exactly the given bytes, and may misbehave. */
 export class Client {
   readonly socket: Socket
-  /** Everything that came, as text. */
+  /** Everything received, as text. */
   received = ''
-  /** Resolves when the connection is gone, in whichever way. */
+  /** Resolves when the connection is gone, for any reason. */
   readonly closed: Promise<void>
 
   constructor(port: number, text = '') {
-    // Half-open: it does not leave because the server does, and it can go on reading when it has no more to send.
+    // Half-open: it does not leave because the server does, and can keep reading when it has no more to send.
     this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     this.socket.setEncoding('utf8').on('data', (more: string) => (this.received += more))
-    this.socket.on('error', () => undefined) // To be reset is expected.
+    this.socket.on('error', () => undefined) // Resets are expected.
     this.closed = new Promise((resolve) => this.socket.once('close', () => resolve()))
     this.socket.write(text)
     onTestFinished(() => void this.socket.destroy())
   }
 
-  /** Waits until `expected` has come, and returns everything that came. */
+  /** Waits for `expected`, and returns everything received. */
   async until(expected: RegExp): Promise<string> {
     const { socket } = this
     await new Promise<void>((resolve, reject) => {
@@ -54,7 +54,7 @@ export class Client {
     return this.received
   }
 
-  /** Waits until the server has sent everything, or is gone, and returns what came. */
+  /** Waits until the server has sent everything, or is gone, and returns everything received. */
   async toEnd(): Promise<string> {
     const { socket } = this
     if (!socket.readableEnded && !socket.closed)
@@ -63,7 +63,7 @@ export class Client {
   }
 }
 
-/** The head of a request, which is all there is to a request without a body. */
+/** The head of a request: all of a request without a body. */
 export function request(method: string, path = '/', headers: Record<string, string> = {}): string {
   const lines = Object.entries({ Host: 'localhost', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
   return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`

@@ -1,9 +1,9 @@
-/** What can happen to channels, clients and processes: for the property test of the hub. */
+/** Everything that can happen to channels, clients and processes, for the property test of the hub. */
 
 import fc from 'fast-check'
 import type { Kind, Mode } from './testingClient'
 
-/** One thing that happens in a history. */
+/** One step of a history. */
 export type Action =
   | { do: 'publish'; hub: number; count: number; size: number; isKeyed: boolean }
   | { do: 'turns'; count: number }

@@ -1,4 +1,4 @@
-/** The whole application on the HTTP server that it really has, for tests. What a test starts here ends with it. */
+/** The whole application on its real HTTP server, for tests. Everything started here ends with its test. */
 
 import { once } from 'node:events'
 import type { Server } from 'node:http'
@@ -17,7 +17,7 @@ import { Client, request } from './testing'
 
 export interface TestAppOptions extends Partial<Omit<AppOptions, 'streams' | 'hub' | 'log' | 'connections'>> {
   limits?: StreamLimits
-  /** Of every emitter. @default no `retry:` hint and no heartbeat, so that a stream is what the demo sends */
+  /** For every emitter. @default no `retry:` hint and no heartbeat, so that a stream has only what the demo sends */
   sse?: SseEmitterOptions
   log?: MemoryEventLogOptions
   http?: HttpServerOptions
@@ -25,7 +25,7 @@ export interface TestAppOptions extends Partial<Omit<AppOptions, 'streams' | 'hu
 
 export type Headers = Record<string, string>
 
-/** An answer with everything of it. */
+/** A complete response. */
 export interface Reply {
   status: number
   headers: Headers
@@ -39,11 +39,11 @@ export interface TestApp {
   hub: Hub
   log: MemoryEventLog
   fetch: (path: string, init?: RequestInit) => Promise<Response>
-  /** Sends these bytes on a connection of their own, and resolves to the only answer, when the server has sent it all. */
+  /** Sends these bytes on a connection of their own, and resolves to the only response once it is complete. */
   exchange: (text: string) => Promise<Reply>
-  /** Asks, on a connection of its own. Every header may be given, also `Host`. */
+  /** Sends a request on a connection of its own. Every header can be set, even `Host`. */
   ask: (method: string, path: string, headers?: Headers, body?: string) => Promise<Reply>
-  /** Opens a stream. HTTP/1.0 has no chunks: what comes after the head is the stream. */
+  /** Opens a stream. HTTP/1.0 has no chunks: everything after the head is the stream. */
   open: (path: string, headers?: Headers) => Client
 }
 
@@ -98,7 +98,7 @@ export async function startApp({
   }
 }
 
-/** The first answer in what came. */
+/** The first response in the received text. */
 export function replyOf(received: string): Reply {
   const [head = '', ...rest] = received.split('\r\n\r\n')
   const [line = '', ...lines] = head.split('\r\n')
@@ -113,12 +113,12 @@ export function replyOf(received: string): Reply {
   }
 }
 
-/** What came of a stream that `open` opened. */
+/** The body received so far by a client from `open`. */
 export function streamOf({ received }: Client): string {
   return replyOf(received).body
 }
 
-/** The error in an answer, which must be one of ours: JSON with exactly a code and a message. */
+/** The error in a response, which must be one of ours: JSON with exactly a code and a message. */
 export function errorOf({ status, headers, body }: Reply): { status: number; code: string; message: string } {
   if (headers['content-type'] !== 'application/json; charset=utf-8') throw new Error(`This is not JSON: ${body}`)
   const { error, ...more } = JSON.parse(body) as { error: { code: string; message: string } }
@@ -133,14 +133,14 @@ export function eventsIn(client: Client): EventSourceMessage[] {
   return events
 }
 
-/** A subscriber of a channel, greeted. */
+/** A subscriber of a channel that has received its greeting. */
 export async function subscribe(app: TestApp, id: string): Promise<Client> {
   const client = app.open(`${channelPaths.subscribe}?id=${id}`)
   await client.until(new RegExp(`${greeting}\n\n`))
   return client
 }
 
-/** A subscriber of the demo by hand, greeted. */
+/** A subscriber of the demo by hand that has received its greeting. */
 export async function subscribeByHand(app: TestApp, id: string): Promise<Client> {
   const client = app.open(`${byHandPaths.subscribe}?id=${id}`)
   await client.until(/订阅成功\n/)

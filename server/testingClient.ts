@@ -1,4 +1,4 @@
-/** A reader of a channel that checks what it gets, over a socket that takes what it is told: for the property test of the hub. */
+/** A reader of a channel that checks what it receives, over a scripted socket: for the property test of the hub. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
@@ -8,11 +8,11 @@ import type { Hub } from './sse/hub'
 import { eventsOf } from './testing'
 import { CHANNEL, DEADLINE, turns, type History } from './testingFaults'
 
-/** A socket that takes what it is told to take, where a real one would take what its peer reads. */
+/** A socket that accepts bytes as its mode says; a real one accepts what its peer reads. */
 class ScriptedEmitter implements Emitter {
   mode: Mode
   readonly #abort = new AbortController()
-  /** What the test found wrong, and what the hub caught. */
+  /** Failed checks of the test, and errors that the hub caught. */
   readonly errors: unknown[] = []
   #waiting = Buffer.alloc(0)
   #stalled = false
@@ -54,7 +54,7 @@ class ScriptedEmitter implements Emitter {
     if (!this.signal.aborted) for (const callback of [...this.#onDrain]) callback()
   }
 
-  /** The client leaves, with a part of what waited for it. */
+  /** The client leaves, with a part of its waiting bytes. */
   cut(part: number): void {
     this.#take(this.#waiting.subarray(0, Math.floor(this.#waiting.length * part)))
     this.complete()
@@ -95,18 +95,18 @@ class ScriptedEmitter implements Emitter {
 export type Kind = 'oldest' | 'now' | 'snapshot'
 export type Mode = 'open' | 'slow' | 'blocked'
 
-/** A reader that comes back with its last id. What it can check by itself it checks when an event comes, the rest is asked of it later. */
+/** A reader that reconnects with its last id. It checks each event as far as it can; the test checks the rest later. */
 export class Client {
   cursor: string | null
   readonly emitters: ScriptedEmitter[] = []
-  /** Nothing more is expected: it got `close`, or was answered 204. */
+  /** No more events are expected: it got `close`, or a 204. */
   isFinished = false
   isConnecting = false
-  /** What it has of the state: of a snapshot, and of events. */
+  /** The state that it knows, from a snapshot and from events. */
   readonly numbers: Set<string> = new Set<string>()
   readonly received: { id: string; data: string }[] = []
   readonly gaps: { gap: Gap; cursor: string }[] = []
-  /** It may have missed what cannot be noticed: see where it is set. */
+  /** It may have missed events without any way to notice: see where this is set. */
   mayBeDeceived = false
   readonly kind: Kind
   readonly #history: History
@@ -128,7 +128,7 @@ export class Client {
     return this.emitter?.signal.aborted === false
   }
 
-  /** Before the first event of a channel that is forgotten as a whole is before the first of the next one. */
+  /** A cursor before the first event cannot tell a forgotten channel from its successor. */
   noticesNoOtherBeginning(): void {
     if (this.cursor === null || this.cursor === '0') this.mayBeDeceived = true
   }
@@ -166,7 +166,7 @@ export class Client {
       case 'too late':
         return sleep(2 * DEADLINE).then(() => text)
       default:
-        // As old as it may be: of the moment of the call.
+        // As old as allowed: from the moment of the call.
         return turns(2).then(() => text)
     }
   }
@@ -206,7 +206,7 @@ export class Client {
   }
 }
 
-/** Whether nothing can be between a position and the one of an event. */
+/** Whether the event at `id` directly follows a position. */
 function follows(before: string, id: string): boolean {
   const [last, next] = [parsePosition(before), parsePosition(id)]
   if (!last || !next?.epoch) return false

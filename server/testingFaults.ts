@@ -1,4 +1,4 @@
-/** A log that fails in every way that the contract allows, and what really happened to it: for the property test of the hub. */
+/** A log that fails in every way the contract allows, and a record of what really happened to it: for the property test of the hub. */
 
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
@@ -9,21 +9,21 @@ export const CHANNEL = 'c'
 export const FAULTS = ['none', 'reject', 'hang', 'late', 'late answer', 'too late', 'answer lost'] as const
 export type Fault = (typeof FAULTS)[number]
 
-/** Milliseconds: shorter than some answers, so that those come too late. */
+/** Milliseconds: shorter than some answers, which then come too late. */
 export const DEADLINE = 5
 
-/** What happened to the log, whatever it answered. */
+/** What really happened to the log, whatever it answered. */
 export class History {
-  /** What was ever appended at a position: more than one thing if the log was set back. */
+  /** Everything ever appended at a position: more than one event if the log was set back. */
   readonly #contents = new Map<string, string[]>()
-  /** Where the numbers are that were published with a key. */
+  /** The positions of numbers published with a key. */
   readonly keyed: Map<string, string> = new Map<string, string>()
   /** The state that snapshots show: every number that was appended. */
   readonly numbers: Set<string> = new Set<string>()
   isCalm = false
   wasSetBack = false
   watchers = 0
-  /** Turns of the event loop by which every answer is late. */
+  /** Turns of the event loop that every answer takes. */
   readonly delay: number
   #faults: Fault[]
 
@@ -50,8 +50,8 @@ export class History {
 }
 
 /**
- * A log whose calls fail, hang, come late, and whose announcements are lost, late and repeated. `unwatched` is the same log as
- * another process sees it: one that is watched may remember more than is kept.
+ * A log whose calls fail, hang or are late, and whose announcements are lost, late or repeated. `unwatched` is the same log as
+ * another process sees it: a watched log may remember more than it stores.
  */
 export function faulty(log: EventLog, history: History, unwatched: EventLog): EventLog {
   const unavailable = new EventLogError('unavailable', 'The log cannot be reached.')
@@ -119,7 +119,7 @@ export function faulty(log: EventLog, history: History, unwatched: EventLog): Ev
           else if (fault === 'none' || fault === 'late answer') tell()
           if (fault === 'late answer') void turns(1).then(tell)
           if (fault === 'none' || fault === 'late' || fault === 'late answer') return
-          // Lost, which the log notices, and makes good when it has connected again.
+          // Lost: the log notices, and makes up for it once it has reconnected.
           onError(unavailable)
           void turns(5).then(tell)
         },

@@ -1,4 +1,4 @@
-/** Servers of several kinds that answer every request with a stream, and a client that speaks to all of them. */
+/** Several kinds of servers that answer every request with a stream, and a client for all of them. */
 
 import { serve } from '@hono/node-server'
 import express from 'express'
@@ -14,7 +14,7 @@ import type { nodeSink } from './sse/nodeSink'
 import type { Sink } from './sse/sink'
 import type { webSink } from './sse/webSink'
 
-/** The sinks as they are, or as they were copied. */
+/** The sinks, original or copied. */
 export interface Sinks {
   nodeSink: typeof nodeSink
   webSink: typeof webSink
@@ -27,7 +27,7 @@ export interface Host {
   server: (sinks: Sinks, answer: (sink: Sink) => void) => Server
 }
 
-/** For localhost, until 2126. */
+/** For localhost, valid until 2126. */
 const TLS = {
   key: `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjgm/kEbi1g9Lqz1c
@@ -98,19 +98,19 @@ export async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** The answer to a request, as a client over any of the protocols sees it. */
+/** The response to a request, over any of the protocols. */
 export interface Answer {
   status: number
   headers: IncomingHttpHeaders
-  /** Begins to read, if the question was to wait with it. */
+  /** Starts reading, if the request asked to wait. */
   read: () => void
-  /** What came so far. */
+  /** Everything received so far. */
   text: () => string
-  /** Waits until `expected` has come, and returns everything that came. */
+  /** Waits for `expected`, and returns everything received. */
   until: (expected: string | RegExp) => Promise<string>
   /** How the body ended. */
   end: Promise<'complete' | 'cut'>
-  /** Leaves without a word. */
+  /** Destroys the connection. */
   leave: () => void
 }
 
@@ -129,7 +129,7 @@ export async function ask(protocol: Host['protocol'], port: number, question: Qu
   let isComplete = (): boolean => true
   let leave: () => void
   if (protocol === 'http2') {
-    // A window of one stream: a client that does not read stops the server as one of HTTP/1.1 does.
+    // The session's window is only that of one stream, so a client that does not read stops the server as over HTTP/1.1.
     const session = connect(`http://127.0.0.1:${port}`)
     session.on('error', () => undefined)
     onTestFinished(() => session.destroy())

@@ -1,6 +1,6 @@
 /**
- * What the hub promises on any EventLog, as a property: `describeHub(name, createStore)` plays random histories with faults on two hubs,
- * and compares what every client got with what the log was given.
+ * The hub's promise on any EventLog, as a property: `describeHub(name, createStore)` plays random histories with faults on two hubs,
+ * and compares what every client received with what was appended.
  */
 
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
@@ -12,17 +12,17 @@ import { action, type Action } from './testingActions'
 import { Client } from './testingClient'
 import { CHANNEL, DEADLINE, faulty, FAULTS, History, turns, type Fault } from './testingFaults'
 
-/** What several logs, one for each process, have in common. It keeps few events, so that a test sees them go. */
+/** The storage behind several logs, one per process. It keeps few events, so that tests see them trimmed. */
 export interface Store {
-  /** The log of one more process. */
+  /** The log of another process. */
   open: () => EventLog
-  /** Answers are late, so that a client may be told of a gap that a wipe has removed in the meantime. */
+  /** Answers are late, so a client may be told of a gap that a wipe has removed meanwhile. */
   isElsewhere?: true
-  /** Loses everything. Logs that are open then find nothing, and tell their watchers to look. */
+  /** Loses everything. Open logs then find nothing, and tell their watchers to look. */
   wipe: () => Awaitable<void>
   /**
-   * Loses the newest events, as if it were restored from a copy, and tells the watchers of its logs to look. Resolves to what it
-   * then has, if that may be elsewhere than it was.
+   * Loses the newest events, as if restored from a backup, and tells the watchers of its logs to look. Resolves to the remaining
+   * events, if their positions may have changed.
    */
   setBack?: (events: number) => Awaitable<readonly { position: string | null; data: string }[]>
   /** Lets time pass. */
@@ -38,7 +38,7 @@ class Play {
   readonly #history: History
   readonly #hubs: Hub[]
   readonly #clients: Client[] = []
-  /** What was wrong with the answers to publishers. */
+  /** Wrong answers to publishers. */
   readonly #errors: unknown[] = []
   #published = 0
   #wasWiped = false
@@ -156,7 +156,7 @@ class Play {
     )
   }
 
-  /** All who are connected have seen what is there before, and have noticed it after. */
+  /** Before it, all connected clients have seen everything; afterwards, all have noticed. */
   async #setBack(events: number): Promise<void> {
     if (!this.#store.setBack) return
     await this.#calm()
@@ -165,12 +165,12 @@ class Play {
     for (const { position, data } of await this.#store.setBack(events))
       if (position !== null) this.#history.appended(position, data)
     await this.#settled()
-    // By the time that they are back the log may have caught up with their cursors.
+    // By the time they are back, the log may have caught up with their cursors.
     for (const client of this.#clients) if (!client.isConnected) client.mayBeDeceived = true
     this.#history.isCalm = false
   }
 
-  /** No more faults, and every socket takes what it is given. */
+  /** No more faults, and every socket accepts everything. */
   async #calm(): Promise<void> {
     this.#history.isCalm = true
     await sleep(3 * DEADLINE)
@@ -180,7 +180,7 @@ class Play {
     }
   }
 
-  /** Waits until every connected client has all that there is. */
+  /** Waits until every connected client has received everything. */
   async #settled(): Promise<void> {
     const isBehind = async ({ cursor, isConnected, isConnecting, emitter }: Client): Promise<boolean> => {
       for (const error of emitter?.errors ?? []) throw error
@@ -199,7 +199,7 @@ class Play {
     }
   }
 
-  /** A reset must mean a loss: what is gone stays gone, so it can be looked up later. */
+  /** A reset must mean a loss: lost events stay lost, so this can be checked later. */
   async #checkGaps(): Promise<void> {
     const isCertain = !this.#history.wasSetBack && !(this.#wasWiped && this.#store.isElsewhere)
     for (const { gaps } of this.#clients)
@@ -222,7 +222,7 @@ class Play {
   }
 }
 
-/** `RUNS` and `SEED` in the environment make it longer, and repeat a run that failed. */
+/** `RUNS` in the environment sets the number of runs, and `SEED` repeats a failed one. */
 export function describeHub(name: string, createStore: () => Awaitable<Store>): void {
   const runs = Number(process.env['RUNS'] ?? 300)
   const seed = process.env['SEED']

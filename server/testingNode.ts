@@ -1,4 +1,4 @@
-/** One of several servers with a Redis in common, as a process of its own, for tests: the API without the page, which takes seconds to compile. */
+/** For tests: one of several servers that share a Redis, as a separate process. It has the API without the page, which takes seconds to compile. */
 
 import type { AddressInfo } from 'node:net'
 import { createApp } from './app'

@@ -1,16 +1,16 @@
-/** Programs that tests need besides npm's packages. */
+/** Programs that tests need besides npm packages. */
 
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-/** The path of a program, also of one that only root has in its PATH; null if there is none. */
+/** The path of a program, even if only root has it in its PATH; null if it is missing. */
 export function findProgram(name: string): string | null {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null
 }
 
-/** Installs Debian packages where that is possible, as in a container, saying so first. */
+/** Announces and installs Debian packages, if running as root on Debian, as in a container. */
 export function installPackages(...names: string[]): void {
   if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) return
   console.log(`Installing with apt-get: ${names.join(', ')}.`)
@@ -24,10 +24,10 @@ export function installPackages(...names: string[]): void {
 }
 
 /**
- * The path of a program that a test needs, which `testingSetup.ts` has tried to install. Null where there is none, which is said in
- * one line.
+ * The path of a program that a test needs, which `testingSetup.ts` has tried to install. If it is missing, logs one line and
+ * returns null.
  *
- * @throws if there is none and nothing may be skipped: CI is set.
+ * @throws if it is missing and CI is set, because nothing may be skipped then.
  */
 export function neededProgram(name: string, tests: string): string | null {
   const path = findProgram(name)

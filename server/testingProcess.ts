@@ -1,4 +1,4 @@
-/** The server as a process of its own, for tests. What a test starts here ends with it. */
+/** The server as a separate process, for tests. Everything started here ends with its test. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
 export interface ServerProcess {
-  /** Everything that it printed. */
+  /** Everything it printed. */
   printed: { stdout: string; stderr: string }
   /** The port that it says it listens on. */
   listening: () => Promise<number>
@@ -17,7 +17,7 @@ export interface ServerProcess {
 
 const START = [process.execPath, '--import', 'tsx', 'server/main.ts'] as const
 
-/** Starts the server as `npm start` does, or by another command, with nothing in its environment but this. */
+/** Starts the server as `npm start` does, or by another command, with only this environment. */
 export function startProcess(
   env: NodeJS.ProcessEnv = {},
   [command, ...args]: readonly [string, ...string[]] = START,
@@ -26,7 +26,7 @@ export function startProcess(
     cwd: fileURLToPath(new URL('..', import.meta.url)),
     env: { PATH: process.env['PATH'], HOST: '127.0.0.1', PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, so that nothing of it is left behind, whoever its parent is by then.
+    // A process group, so that nothing is left behind, even without its parent.
     detached: true,
   })
   const printed = { stdout: '', stderr: '' }
@@ -37,7 +37,7 @@ export function startProcess(
     try {
       process.kill(-(child.pid ?? 0), 'SIGKILL')
     } catch {
-      // All of it has ended.
+      // It has already ended.
     }
     await exit
   })

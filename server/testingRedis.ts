@@ -1,4 +1,4 @@
-/** A real redis-server for tests, in a folder of its own. What a test starts here ends with it. */
+/** A real redis-server for tests, in a folder of its own. The test has to stop it. */
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,16 +14,16 @@ export interface RedisProcess {
   folder: string
   /** Sends a signal; `SIGKILL` is a crash. */
   signal: (name: NodeJS.Signals) => void
-  /** Starts it again where it was, with what it kept. */
+  /** Starts it again with the same port and data. */
   restart: () => Promise<void>
-  /** Ends it as a crash does. */
+  /** Ends it like a crash. */
   kill: () => Promise<void>
   stop: () => Promise<void>
 }
 
 const program = neededProgram('redis-server', 'the tests with a real Redis (server/redis)')
 
-/** Where there is no redis-server, its tests are skipped. */
+/** Without redis-server, its tests are skipped. */
 export const hasRedis: boolean = program !== null
 
 async function freePort(): Promise<number> {

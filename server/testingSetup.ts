@@ -1,4 +1,4 @@
-/** Runs once before the tests of the server: gets the real programs that they need beside them. */
+/** Runs once before the server's tests: installs the real programs that they need. */
 
 import { findProgram, installPackages } from './testingPackage'
 

@@ -1,4 +1,4 @@
-/** The application without a page, as a process that a test may kill: `PORT`, `DATABASE_URL`. */
+/** The application without a page, as a process that a test can kill. Reads `PORT` and `DATABASE_URL`. */
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

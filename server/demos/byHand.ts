@@ -5,26 +5,26 @@ import { contentParam, idParam } from '../params'
 import type { Streams } from '../sse/streams'
 
 export interface ByHandOptions {
-  /** Milliseconds until a subscription is over. @default 30_000 */
+  /** Milliseconds until a subscription ends. @default 30_000 */
   timeout?: number
   maxContentBytes: number
   maxUnsentBytes: number
 }
 
 /**
- * The idea of a channel by hand: a response that is kept open, and lines that are written to it.
+ * A channel written by hand: a response that is kept open, and lines that are written to it.
  *
- * It says `text/event-stream`, but its lines have no fields: curl shows them all, and EventSource takes each for a field that it
- * does not know, and shows none. It is what the framing of an event is for. Pushing `data: x` and two line feeds is an event.
+ * It claims to be `text/event-stream`, but its lines have no fields: curl shows them all, and EventSource ignores them as unknown
+ * fields. This shows why events need framing: pushing `data: x` and two line feeds is an event.
  */
 export function byHand(streams: Streams, guard: RequestHandler, options: ByHandOptions): Router {
   const { timeout = 30_000, maxContentBytes, maxUnsentBytes } = options
   const subscribers = new Map<string, Response>()
 
-  /** The subscriber of an id. A second one takes the place of the first, which hears nothing more. */
+  /** The subscriber of an id. A second one replaces the first, which receives nothing more. */
   function subscriber(id: string): Response {
     const res = subscribers.get(id)
-    // One that has ended and is not read to its end is still there, and takes no more.
+    // An ended response that was not read to its end is still there, but cannot be written to.
     if (!res || res.writableEnded)
       throw new HttpError(404, 'no-subscriber', `Nobody is subscribed to ${id}: subscribe first.`)
     return res
@@ -44,7 +44,7 @@ export function byHand(streams: Streams, guard: RequestHandler, options: ByHandO
         res.end()
         return
       }
-      // A client that has not read the rest when the time is over again never will.
+      // A client that has not read the rest after a second timeout never will.
       const timer = setInterval(() => (res.writableEnded ? res.destroy() : res.end()), timeout)
       res.once('close', () => {
         clearInterval(timer)
@@ -56,7 +56,7 @@ export function byHand(streams: Streams, guard: RequestHandler, options: ByHandO
     .all(byHandPaths.push, guard, (req, res) => {
       const waiting = subscriber(idParam(req))
       const line = `${contentParam(req, maxContentBytes)}\n`
-      // By hand, too: what a client does not read waits in memory.
+      // Unread bytes wait in memory here too.
       if (waiting.writableLength + Buffer.byteLength(line) > maxUnsentBytes) waiting.destroy()
       else waiting.write(line)
       res.type('text').send('pushed!\n')

@@ -8,22 +8,22 @@ import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
 
 export interface ChannelOptions {
-  /** Makes a change of a channel for a client that may have one more, and otherwise throws. */
+  /** Runs a change of a channel; throws if the client may not use another channel. */
   quota: { use: <T>(client: string, channel: string, change: () => Promise<T>) => Promise<T> }
-  /** The most bytes of a pushed content. */
+  /** The most bytes of pushed content. */
   maxContentBytes: number
 }
 
 const HOUR = 3_600_000
 
-/** Channels over the hub: subscribe, push, over, cut. `guard` stands before what changes something. */
+/** Channels over the hub: subscribe, push, over, cut. `guard` protects state-changing routes. */
 export function channel(
   streams: Streams,
   hub: Hub,
   guard: RequestHandler,
   { quota, maxContentBytes }: ChannelOptions,
 ): Router {
-  /** The responses of those who are subscribed, by channel: the hub knows emitters only, and no connection. */
+  /** The subscribers' responses, by channel: the hub knows only emitters, and no connections. */
   const responses = new Map<string, Set<Response>>()
 
   function remember(id: string, emitter: SseEmitter, res: Response): void {
@@ -43,7 +43,7 @@ export function channel(
       const after = lastEventId(req)
 
       const open = (): SseEmitter => {
-        // A timeout that was asked for is there to show how the browser reconnects: soon.
+        // A requested timeout is meant to show how the browser reconnects, so it should do so soon.
         const emitter = streams.open(req, res, timeout ? { timeout, retry: 1_000 } : { timeout: HOUR })
         remember(id, emitter, res)
         return emitter
@@ -60,7 +60,7 @@ export function channel(
     .all(channelPaths.over, guard, async (req, res) => {
       const id = idParam(req)
       const client = clientKey(req)
-      // For subscribers of a channel that has no event yet, this creates it.
+      // Creates the channel if it has subscribers but no event yet.
       const position = await quota.use(client, id, async () => {
         const last = await hub.over(id, { client })
         if (last === null) throw new HttpError(404, 'no-channel', `There is no channel ${id}: subscribe or push first.`)
@@ -72,14 +72,14 @@ export function channel(
       const id = idParam(req)
       const cut = responses.get(id)
       if (!cut) throw new HttpError(404, 'no-subscriber', `Nobody is subscribed to channel ${id}: subscribe first.`)
-      // Each takes itself out of the set as it goes.
+      // Each response removes itself from the set when it is destroyed.
       const all = [...cut]
       for (const one of all) one.destroy()
       answer(req, res, 'cut!', { connections: all.length })
     })
 }
 
-/** Words for a person, what there is to know for a program that asks for JSON. */
+/** Words for people, facts for programs that ask for JSON. */
 function answer(req: Request, res: Response, words: string, facts: Record<string, string | number>): void {
   if (req.accepts(['text', 'json']) === 'json') res.json(facts)
   else res.type('text').send(`${words}\n`)

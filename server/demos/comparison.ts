@@ -14,7 +14,7 @@ import { WebhookReceiver } from './comparison/webhookReceiver'
 import { webSocket } from './comparison/webSocket'
 
 export interface ComparisonOptions {
-  /** Milliseconds that a long poll is held when there is nothing. @default 25_000 */
+  /** Milliseconds that a long poll is held without an event. @default 25_000 */
   hold?: number
   /** Milliseconds that a run lasts after its last use. @default 60_000 */
   idle?: number
@@ -25,14 +25,14 @@ export interface ComparisonOptions {
 }
 
 export interface Comparison {
-  /** Has to see every request that the server answers, before anything else does: it tells whose the bytes of a connection are. */
+  /** Must see every request of the server before any other handler: it attributes the bytes of connections. */
   watch: RequestHandler
   router: Router
 }
 
 /**
- * One source of events, and five techniques that bring them to the page: short polling, long polling, SSE, WebSocket and webhook, and what each has cost.
- * `guard` stands before what changes something.
+ * One source of events, five techniques that deliver them (short polling, long polling, SSE, WebSocket and webhook), and the cost of each.
+ * `guard` protects state-changing routes.
  */
 export function comparison(
   streams: Streams,
@@ -62,7 +62,7 @@ export function comparison(
     })
     .all(comparisonPaths.cut, guard, (req, res) => {
       const cut = runs.of(req).cut(req.socket)
-      // The connection of this request may be one that polls used: it goes too, once it has carried the answer.
+      // This request's connection may have served polls: it is closed too, after the response.
       res.set('Connection', 'close').json({ cut })
     })
     .all(comparisonPaths.stop, guard, (req, res) => {

@@ -20,7 +20,7 @@ export interface EmitterOptions {
   timeout?: number
 }
 
-/** The log's channel. No channel of the demo's users can have this name. */
+/** The log's channel. No user can choose this name. */
 const LOG = '#emitters'
 
 const COUNT = 10
@@ -29,8 +29,8 @@ const CLOSING = COUNT + 1
 /**
  * `GET /springSSE`: ten events, one a second, from an emitter that times out after ten seconds.
  *
- * `?fail=3` fails after the third event, and `?hang=3` sends no more after it until the timeout. `GET /springSSE/log` is a
- * stream of what all the emitters called back.
+ * `?fail=3` fails after the third event, and `?hang=3` sends nothing after it until the timeout. `GET /springSSE/log` streams
+ * the callbacks of all emitters.
  */
 export function emitterDemo(
   streams: Streams,
@@ -38,7 +38,7 @@ export function emitterDemo(
   { interval = 1_000, timeout = 10_000 }: EmitterOptions = {},
 ): Router {
   const log = (callback: EmitterCallback): void => {
-    // A line that finds no room in the log is missing from it, and nothing else is.
+    // A line without room in the event log is dropped, with no other effect.
     hub.publish(LOG, { event: 'callback', data: JSON.stringify(callback) }).catch(() => undefined)
   }
 
@@ -66,7 +66,7 @@ export function emitterDemo(
     })
     emitter.onError((error) => {
       say('onError', error instanceof SseEmitterError ? error.kind : 'failed')
-      // What went wrong inside is not the client's to know.
+      // Clients must not learn internals.
       emitter.send({ event: failureEvent, data: 'The server failed' })
       goodbye()
     })
@@ -91,7 +91,7 @@ export function emitterDemo(
     })
 }
 
-/** What the client calls its stream in the log: a few harmless characters. */
+/** The name that the client gives its stream in the log: a few harmless characters. */
 function runName(req: Request): string {
   const name = param(req, 'run') ?? ''
   return /^[\w-]{1,36}$/.test(name) ? name : ''

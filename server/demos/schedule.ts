@@ -19,7 +19,7 @@ export class Schedule {
     this.run = run
     this.after = after
     this.#interval = interval
-    // A client may have events that are still to come by the clock, because it was set back: the next is due one interval from now.
+    // If the clock was set back, a client may have events that are still in the future: the next is then due one interval from now.
     this.#began = performance.now() - Math.max(Date.now() - run, (after - 1) * interval)
   }
 
@@ -45,7 +45,7 @@ export class Schedule {
   }
 }
 
-/** How far a clock may be set back: half a day, as after a wrong time zone. An id that lies further ahead is not ours. */
+/** How far a clock may be set back: half a day, for example after a wrong time zone. An id further in the future is not ours. */
 const MAX_SET_BACK = 12 * 3_600_000
 
 /**
@@ -54,7 +54,7 @@ const MAX_SET_BACK = 12 * 3_600_000
  * @param closing The number of the last event.
  */
 export function scheduleOf(req: Request, closing: number, interval: number): Schedule {
-  // Not `lastEventId`, which refuses one that is repeated: whatever is no id begins anew here.
+  // Not `lastEventId`, which refuses a repeated parameter: here anything that is not an id starts a new run.
   const id = req.get('Last-Event-ID') ?? req.query['lastEventId']
   const [, run, n] = /^([1-9]\d{12}):([1-9]\d{0,8})$/.exec(typeof id === 'string' ? id : '') ?? []
   const sent = { run: Number(run), after: Number(n) }
@@ -64,7 +64,7 @@ export function scheduleOf(req: Request, closing: number, interval: number): Sch
 
 const formatter = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'medium' })
 
-/** `yyyy-MM-dd HH:mm:ss` in the server's time zone, which is how Swedish writes a date and a time. */
+/** `yyyy-MM-dd HH:mm:ss` in the server's time zone: the Swedish format. */
 export function timestamp(time: number): string {
   return formatter.format(time)
 }

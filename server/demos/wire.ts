@@ -9,7 +9,7 @@ export interface WireOptions {
   interval?: number
 }
 
-/** Each a block of the stream, in the order in which one would explain them. */
+/** The blocks of the stream, in the order in which you would explain them. */
 const BLOCKS: readonly SseEvent[] = [
   { data: 'Data, and an empty line: this is an event.' },
   { data: 'Data may have\nseveral lines.' },

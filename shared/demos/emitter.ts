@@ -3,10 +3,10 @@
 /** Ten messages `[yyyy-MM-dd HH:mm:ss] Data #0` to `#9`, then `close`. */
 export const emitterPath = '/springSSE'
 
-/** What the server's emitters call back, as events named `callback`. */
+/** The callbacks of the server's emitters, as events named `callback`. */
 export const emitterLogPath = '/springSSE/log'
 
-/** Tells the client that the server failed, and not how. A name that EventSource's own `error` cannot be mistaken for. */
+/** Tells the client that the server failed, but not how. Not named `error`, to avoid confusion with EventSource's own event. */
 export const failureEvent = 'stream-error'
 
 /** Tells the client that the emitter timed out. */
@@ -14,10 +14,10 @@ export const timeoutEvent = 'stream-timeout'
 
 /** One line of the log: which emitter, and what happened to it. */
 export interface EmitterCallback {
-  /** As the client named its stream in `?run=`; empty if it did not. */
+  /** The client's name for its stream, from `?run=`; empty if it has none. */
   run: string
   callback: 'opened' | 'onTimeout' | 'onError' | 'onCompletion'
-  /** The kind of error, else empty. */
+  /** The kind of error, otherwise empty. */
   detail: string
   /** When, by the server's clock: milliseconds since the epoch. */
   time: number
@@ -30,7 +30,7 @@ const CALLBACKS: readonly unknown[] = [
   'onCompletion',
 ] satisfies EmitterCallback['callback'][]
 
-/** @throws SyntaxError when the text is not an EmitterCallback. */
+/** @throws SyntaxError if the text is not an EmitterCallback. */
 export function parseEmitterCallback(text: string): EmitterCallback {
   const value = JSON.parse(text) as EmitterCallback
   const { run, callback, detail, time } = value

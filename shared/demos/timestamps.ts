@@ -1,8 +1,8 @@
 /**
- * Where the timestamps are: each a `message`, `yyyy-MM-dd HH:mm:ss` in the server's time zone, and then `close`, after which
- * a client that stays would only start over.
+ * The path of the timestamps: each is a `message`, `yyyy-MM-dd HH:mm:ss` in the server's time zone. The last event is `close`: a
+ * client that reconnected after it would start over.
  */
 export const timestampsPath = '/sse'
 
-/** How many timestamps a run has. */
+/** The number of timestamps in a run. */
 export const TIMESTAMPS = 30

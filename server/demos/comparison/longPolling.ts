@@ -4,12 +4,12 @@ import type { Streams } from '../../sse/streams'
 import { answer } from './answer'
 import { afterParam, type Runs } from './runs'
 
-/** Answers as soon as there is something, or with nothing after `hold` milliseconds: before a proxy loses its patience. */
+/** Answers as soon as there is an event, or with none after `hold` milliseconds, before a proxy times out. */
 export function longPolling(runs: Runs, streams: Streams, hold: number): Router {
   return Router().get(comparisonPaths.longPolling, (req, res) => {
     const run = runs.of(req)
     const after = afterParam(req, run, 0)
-    // It holds a response as a stream does, and counts as one.
+    // It holds a response like a stream, and counts as one.
     streams.admit(req, res)
     run.serve('longPolling', req, res)
 

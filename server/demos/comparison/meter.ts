@@ -1,29 +1,29 @@
 import type { Socket } from 'node:net'
 import type { RequestHandler } from 'express'
 
-/** Bytes towards the server and away from it. */
+/** Bytes to the server and from it. */
 export interface Bytes {
   up: number
   down: number
 }
 
 /**
- * Shares out the bytes that sockets have really carried, headers and framing included.
+ * Attributes the bytes that sockets really carried, headers and framing included.
  *
- * A connection serves one request after the other, also such that are nobody's here. So a socket's bytes are settled at the end of
- * every response: what has come and gone since the last one belongs to this one. (A client that pipelines, which no browser does, has
- * them settled with the response before.)
+ * A connection serves one request after the other, including requests that are not measured. So a socket's bytes are settled at the
+ * end of every response: all bytes since the last one belong to this one. (If a client pipelines, which no browser does, they are
+ * settled with the response before.)
  */
 export class Meter {
-  /** What of a socket has been settled. */
+  /** The settled bytes of each socket. */
   readonly #settled = new WeakMap<Socket, Bytes>()
-  /** Whose the bytes of a socket are at present. */
+  /** The account to which a socket's bytes are currently counted. */
   readonly #accounts = new Map<Socket, Bytes>()
 
-  /** Whose request a socket has carried last. */
+  /** The account of a socket's last request. */
   readonly #last = new WeakMap<Socket, Bytes>()
 
-  /** Has to see every request that the server answers, and before anything else does. */
+  /** Must see every request of the server before any other handler. */
   readonly watch: RequestHandler = ({ socket }, res, next) => {
     this.#last.delete(socket)
     res.once('close', () => this.release(socket))
@@ -36,18 +36,18 @@ export class Meter {
     this.#last.set(socket, account)
   }
 
-  /** The account that the last request of this socket was assigned to, also when it has been answered. */
+  /** The account of this socket's last request, even after it was answered. */
   last(socket: Socket): Bytes | undefined {
     return this.#last.get(socket)
   }
 
-  /** Settles, and what comes from now on is nobody's, until it is assigned. */
+  /** Settles, and counts further bytes to no account until the next `assign`. */
   release(socket: Socket): void {
     this.#settle(socket, this.#accounts.get(socket))
     this.#accounts.delete(socket)
   }
 
-  /** Brings the accounts of the connections that are in use up to date. */
+  /** Updates the accounts of all connections in use. */
   settle(): void {
     for (const [socket, account] of this.#accounts) this.#settle(socket, account)
   }

@@ -10,11 +10,11 @@ import {
 import { SseEmitterError } from '../../sse/emitter'
 import type { Bytes, Meter } from './meter'
 
-/** Bounds of what a run keeps: 1,000 events are 10 s at the highest rate. */
+/** How much a run keeps: 1,000 events are 10 s at the highest rate. */
 const MAX_EVENTS = 1_000
 const MAX_BYTES = 2 ** 21
 
-/** Milliseconds of events that a source which is late makes up for. */
+/** Milliseconds of missed events that a late source catches up on. */
 const CATCH_UP = 1_000
 
 export interface RunSettings {
@@ -31,7 +31,7 @@ export interface KeptEvent {
   text: string
 }
 
-/** One page's source of events. It ticks whoever listens, keeps its newest events, and knows what each technique has cost. */
+/** One page's source of events. It notifies its listeners, keeps its newest events, and counts the cost of each technique. */
 export class Run {
   readonly figures: Record<Technique, TechniqueFigures>
   /** Aborted when the run has ended. */
@@ -49,7 +49,7 @@ export class Run {
   #expiry: NodeJS.Timeout
   #open = 0
 
-  /** `idle` is how long it lasts after its last use, in milliseconds. */
+  /** `idle`: milliseconds until it ends after its last use. */
   constructor(meter: Meter, settings: RunSettings, idle: number) {
     this.#meter = meter
     this.#settings = settings
@@ -71,24 +71,24 @@ export class Run {
     this.#tick(clock() + settings.interval)
   }
 
-  /** Somebody uses it: it lasts. */
+  /** Marks it as used, which postpones its end. */
   touch(): void {
     if (!this.signal.aborted) this.#expiry.refresh()
   }
 
-  /** What is kept of the events after number `n`. */
+  /** The stored events after number `n`. */
   after(n: number): readonly KeptEvent[] {
     const oldest = this.newest - this.#kept.length + 1
     return this.#kept.slice(Math.max(0, n + 1 - oldest))
   }
 
-  /** Calls back after each event and at the end. @returns what stops that. */
+  /** Calls back after each event and at the end. @returns a function that stops it. */
   listen(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  /** Books a request: until its response is closed, the bytes of its connection are those of this technique, and the run is in use. */
+  /** Counts a request: until its response is closed, its connection's bytes count for this technique, and the run is in use. */
   serve(technique: Technique, req: Request, res: Response): void {
     if (res.socket === null)
       throw new SseEmitterError('pipelined', 'A poll needs a connection of its own: do not pipeline requests.')
@@ -101,26 +101,26 @@ export class Run {
     })
   }
 
-  /** The bytes of this connection are those of this technique, until the meter is told otherwise; `cut` cuts it. */
+  /** From now on, this connection's bytes count for this technique, and `cut` cuts it. */
   connect(technique: Technique, socket: Socket): void {
     this.#meter.assign(socket, this.figures[technique])
     for (const known of this.#sockets) if (known.destroyed) this.#sockets.delete(known)
     this.#sockets.add(socket)
   }
 
-  /** The bytes of this connection are nobody's from now on. */
+  /** This connection's bytes are no longer counted. */
   disconnect(socket: Socket): void {
     this.#meter.release(socket)
   }
 
-  /** Books what an answer or a message has brought. */
+  /** Counts the events that a response or message delivered. */
   sent(technique: Technique, events: readonly KeptEvent[]): void {
     const figures = this.figures[technique]
     figures.events += events.length
     for (const { text } of events) figures.eventBytes += text.length
   }
 
-  /** Destroys every connection that has served a technique, but `spared`, over which the answer has to go. @returns how many. */
+  /** Destroys all connections that last served a technique, except `spared`, which carries the response. @returns how many. */
   cut(spared: Socket): number {
     const own = new Set<Bytes | undefined>(Object.values(this.figures))
     let cut = 0
@@ -141,7 +141,7 @@ export class Run {
     this.#kept = []
   }
 
-  /** A server that was busy catches up, so that the rate is the one that was asked for, but not on more than a second. */
+  /** A busy server catches up, to keep the requested rate, but by no more than a second. */
   #tick(due: number): void {
     this.#timer = setTimeout(() => {
       this.#publish()

@@ -6,10 +6,10 @@ import { clientKey } from '../../sse/clientKey'
 import type { Meter } from './meter'
 import { Run, type RunSettings } from './run'
 
-/** Runs at once from one client: as many tabs of this page. */
+/** Concurrent runs per client: one for each of its tabs. */
 const MAX_PER_CLIENT = 10
 
-/** The runs of all pages, by the names that the pages gave them. */
+/** The runs of all pages, by the names that the pages chose. */
 export class Runs {
   readonly #runs = new Map<string, Run>()
   readonly #clients = new WeakMap<Run, string>()
@@ -18,7 +18,7 @@ export class Runs {
   readonly #max: number
   #ended = false
 
-  /** `idle`: milliseconds that a run lasts after its last use; `max`: runs at once. */
+  /** `idle`: milliseconds until a run ends after its last use; `max`: concurrent runs. */
   constructor(meter: Meter, idle: number, max: number) {
     this.#meter = meter
     this.#idle = idle
@@ -37,7 +37,7 @@ export class Runs {
     return run
   }
 
-  /** The run that the request names, begun if there is none. @throws HttpError 400, 503 */
+  /** The run that the request names, started if there is none. @throws HttpError 400, 503 */
   start(req: Request, settings: RunSettings): Run {
     const name = runParam(req)
     const running = this.#runs.get(name)
@@ -66,7 +66,7 @@ export class Runs {
       throw full('capacity-address', `${own.length} comparisons are running from your address: stop one, or wait.`)
   }
 
-  /** Ends all of them, and begins no more. */
+  /** Ends all runs, and starts no more. */
   end(): void {
     this.#ended = true
     for (const run of [...this.#runs.values()]) run.end()

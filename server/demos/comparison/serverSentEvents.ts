@@ -4,7 +4,7 @@ import { param } from '../../params'
 import type { Streams } from '../../sse/streams'
 import type { Runs } from './runs'
 
-/** One response that does not end. An event's number is its id, so a browser that comes back says itself where it was. */
+/** One long-lived response. An event's number is its id, so a browser that reconnects says where it left off. */
 export function serverSentEvents(runs: Runs, streams: Streams): Router {
   return Router().get(comparisonPaths.sse, (req, res) => {
     const run = runs.of(req)
@@ -14,7 +14,7 @@ export function serverSentEvents(runs: Runs, streams: Streams): Router {
 
     const advance = (): void => {
       for (const event of run.after(last)) {
-        if (!emitter.writable) return // and goes on when it drains
+        if (!emitter.writable) return // continues on drain
         emitter.send({ id: String(event.n), data: event.text })
         last = event.n
         run.sent('sse', [event])
@@ -29,7 +29,7 @@ export function serverSentEvents(runs: Runs, streams: Streams): Router {
   })
 }
 
-/** The header wins: when the browser reconnects by itself, it repeats a query that has long been overtaken. */
+/** The header wins: when the browser reconnects by itself, it repeats the query, which is out of date by then. */
 function lastEventId(req: Request): number | null {
   const id = req.get('Last-Event-ID') ?? param(req, 'lastEventId') ?? ''
   return /^\d{1,15}$/.test(id) ? Number(id) : null

@@ -3,7 +3,7 @@ import { comparisonPaths } from '../../../shared/demos/comparison'
 import { answer } from './answer'
 import { afterParam, type Runs } from './runs'
 
-/** Answers at once with what there is, if there is anything. */
+/** Answers at once with the events there are, if any. */
 export function shortPolling(runs: Runs): Router {
   return Router().get(comparisonPaths.shortPolling, (req, res) => {
     const run = runs.of(req)

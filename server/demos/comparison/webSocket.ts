@@ -11,12 +11,12 @@ import type { Runs } from './runs'
 /** Bytes that may wait for a slow client, as for an emitter. */
 const MAX_UNSENT_BYTES = 2 ** 20
 
-/** Milliseconds that a client may take to say goodbye. */
+/** Milliseconds that a client may take for the closing handshake. */
 const GOODBYE = 1_000
 
-/** Events as text messages, from now on: a WebSocket has no ids, and what was missed stays missed. */
+/** Events as text messages, from now on: a WebSocket has no ids, so missed events stay missed. */
 export function webSocket(runs: Runs, streams: Streams, heartbeat: number): Router {
-  // The page has nothing to say.
+  // The page sends nothing.
   const server = new WebSocketServer({ noServer: true, maxPayload: 1_024, perMessageDeflate: false })
   // Neither the same-origin policy nor CORS keeps another site's page from opening a WebSocket with the reader's cookies.
   return Router().get(comparisonPaths.webSocket, sameOrigin, (req, res) => {
@@ -45,7 +45,7 @@ function serve(socket: WebSocket, run: Run, heartbeat: number): void {
   }
   const stop = run.listen(send)
 
-  // A connection can be gone without a word. Browsers answer a ping by themselves.
+  // A connection can vanish silently. Browsers answer pings automatically.
   let answered = true
   const beat = setInterval(() => {
     if (!answered) socket.terminate()
@@ -53,7 +53,7 @@ function serve(socket: WebSocket, run: Run, heartbeat: number): void {
     socket.ping()
   }, heartbeat).unref()
   socket.on('pong', () => (answered = true))
-  // It closes after an error too.
+  // An error is followed by `close`.
   socket.on('error', () => undefined)
   socket.on('close', () => {
     stop()

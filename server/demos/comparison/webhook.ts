@@ -3,23 +3,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { clock, type KeptEvent, type Run } from './run'
 import type { WebhookReceiver } from './webhookReceiver'
 
-/** Milliseconds before a delivery is repeated, and that one may take. */
+/** Milliseconds before a delivery is retried, and that one may take. */
 const RETRY = 1_000
 const TIMEOUT = 5_000
 
-/** Deliveries that are kept for the page to ask for. */
+/** Deliveries that are stored for the page. */
 const KEPT = 1_000
 
 /**
- * Delivers a run's events with one POST each, in order, and repeats one until it is accepted. The connection is kept between them, as a good
- * sender does.
+ * Delivers a run's events with one POST each, in order, and retries each until it is accepted. Like any good sender, it keeps the
+ * connection between deliveries.
  */
 export class Webhook {
-  /** What the receiver got: an event's number, its delay in milliseconds, and when it was made. */
+  /** What the receiver got: an event's number, its delay in milliseconds, and when it was created. */
   readonly deliveries: [n: number, delay: number, time: number][] = []
-  /** Deliveries that failed and were repeated. */
+  /** Failed deliveries that were retried. */
   repeated = 0
-  /** The number of the event after which it was last switched on. */
+  /** The number of the event after which it was last enabled. */
   after = 0
   readonly #run: Run
   readonly #receiver: WebhookReceiver
@@ -31,7 +31,7 @@ export class Webhook {
     run.signal.addEventListener('abort', () => this.#abort?.abort())
   }
 
-  /** Switches the deliveries on, from the next event, or off. */
+  /** Enables deliveries from the next event on, or disables them. */
   async use(on: boolean): Promise<void> {
     if (on === (this.#abort !== null)) return
     this.#abort?.abort()
@@ -97,7 +97,7 @@ export class Webhook {
     })
   }
 
-  /** Resolves with the next event, or when there will be none. */
+  /** Resolves with the next event, or when there will be no more. */
   #next(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {

@@ -8,14 +8,14 @@ import { parseComparisonEvent, type ComparisonEvent } from '../../../shared/demo
 const MAX_BODY_BYTES = 8_192
 
 /**
- * Who receives webhooks is a server, with an address that the sender can reach. A page has none, so this stands in for one: on
- * a port of its own, from the first address that is asked for until the last is given back.
+ * A receiver of webhooks is a server with an address that the sender can reach. A page has none, so this server stands in for it, on
+ * a port of its own, from when the first address is opened until the last is closed.
  */
 export class WebhookReceiver {
   readonly #addresses = new Map<string, (event: ComparisonEvent) => void>()
   #server: Server | null = null
 
-  /** Opens an address that nobody can guess, which is all that tells the sender from others. @returns its URL, and what closes it. */
+  /** Opens an address that nobody can guess; only that identifies the sender. @returns its URL, and a function that closes it. */
   async open(receive: (event: ComparisonEvent) => void): Promise<{ url: string; close: () => void }> {
     const path = `/webhooks/${randomUUID()}`
     this.#addresses.set(path, receive)
@@ -42,7 +42,7 @@ export class WebhookReceiver {
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const receive = this.#addresses.get(req.url ?? '')
     const length = Number(req.headers['content-length'] ?? Infinity)
-    // What is not read has to go with its connection.
+    // The connection is closed, because the body stays unread.
     const refuse = (status: number): unknown => res.writeHead(status, { Connection: 'close' }).end()
     if (!receive) return void refuse(404)
     if (req.method !== 'POST') return void refuse(405)

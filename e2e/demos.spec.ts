@@ -525,7 +525,7 @@ test('the wire page shows every field verbatim, and the resulting events', async
   await status(page).toHaveText('Finished by the server')
   for (const kind of ['data', 'event', 'id', 'retry', 'comment'])
     await expect(raw.locator(`.${kind}`).first()).toBeVisible()
-  await expect(raw).toContainText(': A comment is no event.')
+  await expect(raw).toContainText(': A comment is not an event.')
   const names = page.locator('tbody td:nth-child(2)')
   await expect(names).toHaveText(['message', 'message', 'greeting', 'message', 'error', 'close'])
 

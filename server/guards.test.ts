@@ -29,10 +29,10 @@ const LIMIT = 65_536
 const WAYS = ['query', 'form', 'JSON'] as const
 type Way = (typeof WAYS)[number]
 
-/** The routes that change something. */
+/** The state-changing routes. */
 const CHANGING = [channelPaths.push, channelPaths.over, channelPaths.cut, byHandPaths.push, byHandPaths.over] as const
 
-/** What ends a line or a text for somebody, or is none. */
+/** Characters that some parser takes for the end of a line or of a text, or that are not characters. */
 const NASTY = [
   ['CR', '\r'],
   ['LF', '\n'],
@@ -44,7 +44,7 @@ const NASTY = [
   ['a lone surrogate', '\uD800'],
 ] as const
 
-/** Gives parameters to a route in one of the ways that there are. */
+/** Passes parameters to a route in one of the possible ways. */
 function give(app: TestApp, path: string, params: Record<string, unknown>, way: Way): Promise<Reply> {
   const encoded = new URLSearchParams(params as Record<string, string>).toString()
   if (way === 'query') return app.ask('GET', `${path}?${encoded}`)
@@ -78,7 +78,7 @@ describe('content', () => {
 
       const lines = streamOf(victim).split(/\r\n|\n|\r/)
       expect(lines.filter((line) => !/^(data: .*|id: ([\w-]{12}:\d+|0)|event: close|)$/su.test(line))).toEqual([])
-      // A form and a query carry no lone surrogate: U+FFFD came in its place.
+      // Forms and queries cannot carry a lone surrogate: U+FFFD replaces it.
       const content = attack(c).replace(/\r\n?/g, '\n').toWellFormed()
       expect(eventsIn(victim).map(({ event, data }) => [event, data])).toEqual([
         [undefined, greeting],
@@ -130,7 +130,7 @@ describe('content', () => {
     },
   )
 
-  it('of more than 64 KiB is refused by hand too, and the subscriber goes on', async () => {
+  it('of more than 64 KiB is refused by hand too, and the subscriber stays connected', async () => {
     const app = await startApp()
     const victim = await subscribeByHand(app, 'a')
     const reply = await give(app, byHandPaths.push, { id: 'a', content: 'x'.repeat(LIMIT + 1) }, 'form')
@@ -189,7 +189,7 @@ describe('an id', () => {
     },
   )
 
-  it('that nobody uses has nobody by hand and no channel, whatever objects have by that name', async () => {
+  it('that nobody uses has no subscriber by hand and no channel, even if it names a member of Object', async () => {
     const app = await startApp()
     for (const id of ['__proto__', 'constructor', 'toString', 'nobody']) {
       const byHand = errorOf(await app.ask('GET', `${byHandPaths.over}?id=${id}`))
@@ -220,7 +220,7 @@ describe('a number', () => {
   })
 })
 
-describe('a text that only chooses', () => {
+describe('a text that only selects', () => {
   it.each(NASTY)('(from, run, lastEventId) with %s gets into nobody’s stream', async (_name, c) => {
     const app = await startApp({ emitter: { interval: 0, timeout: 60_000 } })
     const log = app.open('/springSSE/log')
@@ -340,7 +340,7 @@ describe('a body', () => {
     expect(app.log.size).toBe(0)
   })
 
-  it('that is small only while it is packed is refused as what it is', async () => {
+  it('that is small only while compressed is refused for its real size', async () => {
     const app = await startApp()
     const answer = await app.fetch(channelPaths.push, {
       method: 'POST',
@@ -396,7 +396,7 @@ describe('a body', () => {
     })
   })
 
-  it('of more fields than any route has is refused with how many there may be', async () => {
+  it('of more fields than any route has is refused with the limit', async () => {
     const app = await startApp()
     const fields = (count: number): string => `id=a&content=x${'&x=1'.repeat(count - 2)}`
     expect((await post(app, channelPaths.push, fields(20), FORM)).status).toBe(200)
@@ -407,7 +407,7 @@ describe('a body', () => {
     })
   })
 
-  it('that is not packed as it says is refused', async () => {
+  it('that is not compressed as declared is refused', async () => {
     const app = await startApp()
     const head = request('POST', channelPaths.push, { 'Content-Type': FORM, 'Content-Encoding': 'gzip' })
     const reply = await app.exchange(head.replace(/\r\n$/, 'Content-Length: 3\r\nConnection: close\r\n\r\nabc'))
@@ -489,7 +489,7 @@ describe('a Last-Event-ID', () => {
     }
   })
 
-  it('of another channel is a stream-reset, and shows nothing of that channel', async () => {
+  it('of another channel is a stream-reset, and reveals nothing of that channel', async () => {
     const app = await startApp()
     const secret = await app.hub.publish('other', { data: 'secret' })
     await app.hub.publish('other', { data: 'secret' })
@@ -578,7 +578,7 @@ describe('a Host', () => {
     expect([app.log.size, app.streams.size]).toEqual([0, 0])
   })
 
-  it('is not what a proxy says it is', async () => {
+  it('is not taken from a proxy’s headers', async () => {
     const app = await startApp({ trustProxy: 1 })
     const forwarded = { Host: 'evil.example', 'X-Forwarded-Host': 'localhost' }
     expect((await app.ask('GET', '/healthz', forwarded)).status).toBe(421)
@@ -604,7 +604,7 @@ describe('at capacity', () => {
     ['address', { perAddress: 2 }, '2 streams are open from your address: close one, or wait.'],
     ['total', { total: 2 }, '2 streams are open: try again later.'],
   ])(
-    '(%s) every stream is refused with 503 and Retry-After, what is open goes on, and a place comes back',
+    '(%s) every stream is refused with 503 and Retry-After, open ones continue, and a place becomes free',
     async (kind, limits, message) => {
       const app = await startApp({ limits })
       const [channel, hand] = [await subscribe(app, 'a'), await subscribeByHand(app, 'a')]
@@ -624,7 +624,7 @@ describe('at capacity', () => {
     },
   )
 
-  it('(channels) a push to a new channel is refused, and the old one goes on', async () => {
+  it('(channels) a push to a new channel is refused, and the old one continues', async () => {
     const app = await startApp({ log: { maxChannels: 1 } })
     const client = await subscribe(app, 'a')
     await give(app, channelPaths.push, { id: 'a', content: 'first' }, 'form')
@@ -637,7 +637,7 @@ describe('at capacity', () => {
     expect(reply.headers['retry-after']).toBe('30')
     await give(app, channelPaths.push, { id: 'a', content: 'on' }, 'form')
     await client.until(/data: on\n\n/)
-    // Whoever waits for one takes no room.
+    // Waiting for a channel takes no room.
     await subscribe(app, 'b')
     expect(app.log.size).toBe(1)
   })
@@ -659,7 +659,7 @@ describe('at capacity', () => {
     expect(eventsIn(client).map(({ event = '', data }) => event || data.length)).toEqual([4, 60_000, 'close'])
   })
 
-  it('(shutdown) every stream is refused with 503 and Retry-After, and what is open ends with a hint', async () => {
+  it('(shutdown) every stream is refused with 503 and Retry-After, and open ones end with a hint', async () => {
     const app = await startApp()
     const client = await subscribe(app, 'a')
     await app.streams.end(0)
@@ -698,21 +698,21 @@ describe('a client that does not speak HTTP', () => {
     ['2 MB of headers', request('GET', '/', { Cookie: 'x'.repeat(2_000_000) }), 431, tooLarge],
   ]
 
-  it.each(refusals)('but sends %s is told so in JSON', async (_what, text, status, message) => {
+  it.each(refusals)('but sends %s gets a JSON error', async (_what, text, status, message) => {
     const app = await startApp()
     const reply = await app.exchange(text)
     expect(errorOf(reply)).toEqual({ status, code: 'request', message })
     expect(reply.headers).toMatchObject({ connection: 'close' })
   })
 
-  it('is gone when it was told so, also when it does not leave', async () => {
+  it('is disconnected after its error, even if it does not leave', async () => {
     const app = await startApp()
     const clients = refusals.map(([, text]) => new Client(app.port, text))
     for (const client of clients) errorOf(replyOf(await client.toEnd()))
     await eventually(async () => expect(await connections(app)).toBe(0))
   })
 
-  it('fast enough is told so in JSON, and is gone when it does not leave; a stream that is open stays', async () => {
+  it('fast enough gets a JSON error, and is disconnected if it does not leave; open streams stay', async () => {
     const app = await startApp({ http: { requestTimeout: 300 } })
     const stream = await subscribe(app, 'a')
     const slow = [
@@ -755,7 +755,7 @@ describe('a client that does not speak HTTP', () => {
     },
   )
 
-  it('but expects what nobody knows gets its answer all the same', async () => {
+  it('but sends an unknown Expect header gets its answer all the same', async () => {
     const app = await startApp()
     expect(await app.ask('GET', '/healthz', { Expect: 'miracles' })).toMatchObject({ status: 200 })
   })
@@ -763,7 +763,7 @@ describe('a client that does not speak HTTP', () => {
   it('and asks for a tunnel or another protocol gets none', async () => {
     const app = await startApp()
     const tunnel = replyOf(await new Client(app.port, request('CONNECT', 'evil.example:443')).toEnd())
-    expect(errorOf(tunnel)).toEqual({ status: 405, code: 'method', message: 'This is no proxy.' })
+    expect(errorOf(tunnel)).toEqual({ status: 405, code: 'method', message: 'This is not a proxy.' })
     expect(tunnel.headers['allow']).toBe('GET, HEAD, POST')
     const webSocket = { Connection: 'Upgrade', Upgrade: 'websocket' }
     const refused = new Client(app.port, request('GET', '/healthz', webSocket))
@@ -880,7 +880,7 @@ describe('every answer', () => {
     expect(eventsIn(channel)).toHaveLength(1)
   })
 
-  it('to a client that is gone before it is written is no error', async () => {
+  it('to a client that is gone before it is written is not an error', async () => {
     const reported = vi.spyOn(console, 'error')
     const app = await startApp()
     const paths = [

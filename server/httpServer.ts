@@ -57,7 +57,7 @@ export function createHttpServer({
   })
   server.on('connect', (_req, socket) => {
     socket.on('error', () => socket.destroy())
-    refuse(socket, { status: 405, code: 'method', message: 'This is no proxy.', head: 'Allow: GET, HEAD, POST\r\n' })
+    refuse(socket, { status: 405, code: 'method', message: 'This is not a proxy.', head: 'Allow: GET, HEAD, POST\r\n' })
   })
   return { server, connections }
 }

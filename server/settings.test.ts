@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { readSettings, SettingsError, type Settings } from './settings'
 
-/** Every integer that can be set: its name, what it is without, its limits, and where it goes. */
+/** Every integer setting: its name, default, limits, and where it goes. */
 const integers: [string, number, number, number, (settings: Settings) => number][] = [
   ['PORT', 3_000, 0, 65_535, ({ port }) => port],
   ['TRUST_PROXY', 0, 0, 10, ({ trustProxy }) => trustProxy],
@@ -26,7 +26,7 @@ const integers: [string, number, number, number, (settings: Settings) => number]
 
 const TOKEN = 'sixteen-letters-'
 
-/** What is said of an environment that is refused. */
+/** The error message for an invalid environment. */
 function refusal(env: NodeJS.ProcessEnv): string {
   try {
     readSettings(env)
@@ -161,7 +161,7 @@ describe('ALLOWED_HOSTS', () => {
   ])('is refused with the reason when one of it, "%s", can never be a Host', (name) => {
     expect(refusal({ ALLOWED_HOSTS: `b.example,${name}`, SSE_PUSH_TOKEN: TOKEN })).toBe(
       'ALLOWED_HOSTS must be host names separated by commas, such as "app.example,www.app.example", ' +
-        `without scheme, port or path: "${name}" is none.`,
+        `without scheme, port or path: "${name}" is not one.`,
     )
   })
 })

@@ -190,7 +190,7 @@ function names(name: string, list: string): string[] {
     const ascii = /[/\\?#%]/.test(item) ? '' : domainToASCII(item)
     if (!/^[\w-]+(\.[\w-]+)*$/.test(ascii))
       throw new SettingsError(
-        `${name} must be host names separated by commas, such as "app.example,www.app.example", without scheme, port or path: "${item}" is none.`,
+        `${name} must be host names separated by commas, such as "app.example,www.app.example", without scheme, port or path: "${item}" is not one.`,
       )
     return ascii
   })

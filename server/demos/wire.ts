@@ -13,7 +13,7 @@ export interface WireOptions {
 const BLOCKS: readonly SseEvent[] = [
   { data: 'Data, and an empty line: this is an event.' },
   { data: 'Data may have\nseveral lines.' },
-  { comment: 'A comment is no event. It keeps the connection warm.' },
+  { comment: 'A comment is not an event. It keeps the connection alive.' },
   { event: 'greeting', data: 'An event may have a name.' },
   { data: '' },
   { retry: 3_000 },

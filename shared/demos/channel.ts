@@ -34,5 +34,5 @@ export function parseStreamReset(text: string): StreamReset {
   const value = JSON.parse(text) as StreamReset
   if (REASONS.includes(value.reason) && typeof value.requested === 'string' && typeof value.latest === 'string')
     return value
-  throw new SyntaxError('This is no stream-reset.')
+  throw new SyntaxError('This is not a stream-reset.')
 }

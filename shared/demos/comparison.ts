@@ -64,5 +64,5 @@ export interface ComparisonFigures {
 export function parseComparisonEvent(text: string): ComparisonEvent {
   const value = JSON.parse(text) as ComparisonEvent
   if (Number.isInteger(value.n) && typeof value.time === 'number' && typeof value.payload === 'string') return value
-  throw new SyntaxError('This is no event of a comparison.')
+  throw new SyntaxError('This is not an event of a comparison.')
 }

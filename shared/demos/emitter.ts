@@ -36,5 +36,5 @@ export function parseEmitterCallback(text: string): EmitterCallback {
   const { run, callback, detail, time } = value
   if (typeof run === 'string' && CALLBACKS.includes(callback) && typeof detail === 'string' && Number.isFinite(time))
     return value
-  throw new SyntaxError('This is no callback of an emitter.')
+  throw new SyntaxError('This is not a callback of an emitter.')
 }

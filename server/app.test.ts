@@ -15,7 +15,7 @@ import { MemoryEventLog } from './sse/memoryEventLog'
 import { Streams } from './sse/streams'
 import { Client, request, serve } from './testing'
 
-/** Serves the application, and gives back its streams and what asks it. */
+/** Serves the application, and returns its streams and functions to send requests. */
 async function app({ streams = new Streams(), ...options }: Partial<AppOptions> = {}) {
   const log = new MemoryEventLog()
   onTestFinished(() => log.close())
@@ -37,7 +37,7 @@ afterEach(() => {
 })
 
 describe('the security headers', () => {
-  it('come with every answer, also with a stream and with an error', async () => {
+  it('come with every response, even with a stream or an error', async () => {
     const { ask } = await app()
     for (const path of ['/healthz', '/sse', '/nowhere']) {
       const { headers, body } = await ask(path)
@@ -55,7 +55,7 @@ describe('the security headers', () => {
     }
   })
 
-  it('do not tell what serves, nor ask for TLS, nor open the API to other origins', async () => {
+  it('do not name the server software, require TLS, or open the API to other origins', async () => {
     const { ask } = await app()
     const { headers } = await ask('/healthz', { headers: { Origin: 'https://elsewhere.example' } })
     for (const name of ['x-powered-by', 'server', 'strict-transport-security', 'access-control-allow-origin']) {
@@ -64,7 +64,7 @@ describe('the security headers', () => {
     expect(headers.get('content-security-policy')).not.toContain('upgrade-insecure-requests')
   })
 
-  it('allow inline styles, and inline scripts never, for a page that says it has them', async () => {
+  it('allow inline styles, but never inline scripts, for a live page', async () => {
     const { ask } = await app({ page: pageOf((_req, res) => void res.send('page'), true) })
     const policy = (await ask('/')).headers.get('content-security-policy')
     expect(policy).toContain("style-src 'self' 'unsafe-inline';")
@@ -112,7 +112,7 @@ describe('GET /readyz', () => {
   })
 })
 
-describe('what only the operator can change', () => {
+describe('a refusal that only the operator can change', () => {
   it.each([
     ['MAX_STREAMS', '/sse', { streams: new Streams({ total: 0 }) }],
     ['MAX_STREAMS_PER_ADDRESS', '/sse', { streams: new Streams({ perAddress: 0 }) }],
@@ -146,7 +146,7 @@ describe('an unknown path', () => {
     expect(streams.size).toBe(0)
   })
 
-  it('is one that the page does not have either', async () => {
+  it('is unknown to the page too', async () => {
     const { ask } = await app({ page: pageOf(express.static(import.meta.dirname)) })
     expect((await ask('/settings.ts')).status).toBe(200)
     expect((await ask('/nowhere')).status).toBe(404)
@@ -161,7 +161,7 @@ describe('a method that a path does not have', () => {
     ...[comparisonPaths.figures, comparisonPaths.shortPolling, comparisonPaths.longPolling, comparisonPaths.sse],
   ]
 
-  it.each(paths)('is a 405 with those that it has: %s', async (path) => {
+  it.each(paths)('is a 405 with the allowed methods: %s', async (path) => {
     const { ask } = await app({ page })
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
       const answer = await ask(path, { method, headers: { Accept: 'text/html' } })
@@ -170,7 +170,7 @@ describe('a method that a path does not have', () => {
     }
   })
 
-  it('is one of all that its routes have, in however many routers', async () => {
+  it('is missing from all routes of the path, in any number of routers', async () => {
     const refusals = Router()
     const routes = Router()
       .use(Router().post('/a', () => undefined))
@@ -242,7 +242,7 @@ describe('an error', () => {
     expect(reported).toHaveBeenCalledExactlyOnceWith('GET / failed:', error)
   })
 
-  it('in the middle of an answer cuts it off, and says nothing into it', async () => {
+  it('in the middle of a response cuts it off without adding to it', async () => {
     const reported = vi.spyOn(console, 'error').mockImplementation(() => undefined)
     const error = new Error('password 123')
     const page = pageOf((_req, res, next) => {
@@ -270,7 +270,7 @@ describe('a stream that cannot be opened', () => {
     expect(await answer.json()).toEqual({ error: { code: `capacity-${kind}`, message } })
   })
 
-  it('is none of those that are open when it was pipelined behind another, which is well', async () => {
+  it('because it was pipelined behind another is not counted, and the other one is fine', async () => {
     const { port, streams } = await app()
     const client = new Client(port, request('GET', '/sse').repeat(2))
     await client.until(/data: /)

@@ -16,19 +16,19 @@ import {
 
 vi.setConfig({ testTimeout: 60_000 })
 
-/** The routes that change something. */
+/** The state-changing routes. */
 const CHANGING = [channelPaths.push, channelPaths.over, channelPaths.cut, byHandPaths.push, byHandPaths.over] as const
 
 const query = '?id=a&content=x'
 const token = 'a-token-of-23-characters'
 const authorized = { Authorization: `Bearer ${token}` }
 
-/** An application in which nothing must change, with one subscriber of each kind. */
+/** An application in which nothing may change, with one subscriber of each kind. */
 async function untouched(options: Parameters<typeof startApp>[0] = {}) {
   const app = await startApp(options)
   const [channel, hand] = [await subscribe(app, 'a'), await subscribeByHand(app, 'a')]
   const expectUntouched = async (): Promise<void> => {
-    // What was published before would come before these.
+    // Anything published earlier would come before these.
     await app.hub.over('a')
     await channel.toEnd()
     expect(eventsIn(channel).map(({ event = '', data }) => event || data)).toEqual([greeting, 'close'])
@@ -52,7 +52,7 @@ async function expectTaken(
   }
 }
 
-/** Expects every route to refuse this request with 403 and this code, and that nothing has changed. */
+/** Expects every route to refuse this request with 403 and this code, and nothing to have changed. */
 async function expectForbidden(code: string, methods: string[], headers: Headers, options = {}): Promise<void> {
   const { app, expectUntouched } = await untouched(options)
   for (const path of [...CHANGING, comparisonPaths.run, comparisonPaths.stop])
@@ -69,7 +69,7 @@ const WAYS: [string, string[], Headers, object][] = [
   ['with the token', ['POST'], authorized, { pushToken: token }],
 ]
 
-describe.each(WAYS)('what changes something, %s,', (_way, methods, credentials, options) => {
+describe.each(WAYS)('a state-changing request, %s,', (_way, methods, credentials, options) => {
   it.each(['cross-site', 'same-site', 'Same-Origin', 'anything', 'none, cross-site', ''])(
     'is refused when Sec-Fetch-Site is "%s"',
     async (site) => {
@@ -145,7 +145,7 @@ describe.each(WAYS)('what changes something, %s,', (_way, methods, credentials, 
   )
 })
 
-describe('what changes something, without a token,', () => {
+describe('a state-changing request, without a token,', () => {
   it.each<Headers>([
     { Forwarded: 'for=192.0.2.1' },
     { 'X-Forwarded-For': '192.0.2.1' },
@@ -178,7 +178,7 @@ describe('what changes something, without a token,', () => {
     },
   )
 
-  it('is refused in HTTP/1.0, which proxies speak unless told otherwise, and says why', async () => {
+  it('is refused in HTTP/1.0, which proxies speak by default, with the reason', async () => {
     const { app, expectUntouched } = await untouched()
     for (const path of CHANGING)
       for (const method of ['GET', 'POST']) {
@@ -192,7 +192,7 @@ describe('what changes something, without a token,', () => {
     await expectUntouched()
   })
 
-  it('tells the operator which setting allows it, and does so once for many', async () => {
+  it('tells the operator which setting allows it, once for many', async () => {
     const warned = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     const app = await startApp()
     for (let n = 0; n < 3; n++) await app.ask('POST', channelPaths.push + query, { Via: '1.1 proxy' })
@@ -201,7 +201,7 @@ describe('what changes something, without a token,', () => {
   })
 })
 
-describe('what changes something, where there is a token,', () => {
+describe('a state-changing request, with a token set,', () => {
   it.each([
     ['no Authorization', undefined],
     ['another token', 'Bearer another-token-of-30-characters'],
@@ -230,11 +230,14 @@ describe('what changes something, where there is a token,', () => {
     await expectUntouched()
   })
 
-  it.each([`Bearer ${token}`, `bearer ${token}`, `BEARER   ${token}`])('is done with "%s"', async (Authorization) => {
-    await expectTaken('POST', { Authorization }, { pushToken: token })
-  })
+  it.each([`Bearer ${token}`, `bearer ${token}`, `BEARER   ${token}`])(
+    'is accepted with "%s"',
+    async (Authorization) => {
+      await expectTaken('POST', { Authorization }, { pushToken: token })
+    },
+  )
 
-  it('is not done by GET, not even with the token: an image of another page is a GET', async () => {
+  it('is refused as GET, even with the token: an image on another page is a GET', async () => {
     const { app, expectUntouched } = await untouched({ pushToken: token })
     for (const path of CHANGING)
       expect(errorOf(await app.ask('GET', path + query, authorized))).toEqual({
@@ -245,7 +248,7 @@ describe('what changes something, where there is a token,', () => {
     await expectUntouched()
   })
 
-  it('is done behind proxies and under names that are served', async () => {
+  it('is accepted behind proxies and under served names', async () => {
     const options = { pushToken: token, trustProxy: 1, allowedHosts: ['app.example'] }
     const proxied = { Host: 'app.example', 'X-Forwarded-For': '192.0.2.1', Via: '1.1 proxy' }
     await expectTaken('POST', { ...authorized, ...proxied, Origin: 'https://app.example' }, options)
@@ -256,11 +259,11 @@ describe('the rate of changes', () => {
   const push = (app: TestApp, headers: Headers = {}): Promise<number> =>
     app.ask('POST', channelPaths.push + query, { ...authorized, ...headers }).then(({ status }) => status)
 
-  it('is of all routes together, refused with 429 beyond it, and the streams go on', async () => {
+  it('is limited for all routes together: 429 beyond it, and the streams continue', async () => {
     const { app, expectUntouched } = await untouched({ pushesPerMinute: 3, pushToken: token })
     for (let n = 0; n < 3; n++) await app.ask('POST', `${channelPaths.push}?id=other&content=x`, authorized)
     for (const path of CHANGING) {
-      // Nobody gets round it by naming another client, when no proxy is trusted.
+      // Without a trusted proxy, naming another client does not help.
       const forged = { 'X-Forwarded-For': '192.0.2.1', Forwarded: 'for=192.0.2.1' }
       const reply = await app.ask('POST', path + query, { ...authorized, ...forged })
       const retryAfter = Number(reply.headers['retry-after'])
@@ -275,7 +278,7 @@ describe('the rate of changes', () => {
     await expectUntouched()
   })
 
-  it('counts wrong tokens too, so that they cannot be tried without end', async () => {
+  it('counts wrong tokens too, so that guessing is limited', async () => {
     const app = await startApp({ pushesPerMinute: 2, pushToken: token })
     const statuses: number[] = []
     for (let n = 0; n < 3; n++) statuses.push(await push(app, { Authorization: 'Bearer wrong' }))
@@ -283,7 +286,7 @@ describe('the rate of changes', () => {
     expect(await push(app)).toBe(429)
   })
 
-  it('is of each client behind a trusted proxy, which is the last to say who that is', async () => {
+  it('is limited per client behind a trusted proxy, whose own entry names the client', async () => {
     const app = await startApp({ pushesPerMinute: 1, trustProxy: 1, pushToken: token })
     const from = (addresses: string): Promise<number> => push(app, { 'X-Forwarded-For': addresses })
     expect(await from('192.0.2.1')).toBe(200)
@@ -291,7 +294,7 @@ describe('the rate of changes', () => {
     expect(await from('198.51.100.7, 192.0.2.1')).toBe(429)
   })
 
-  it('is one for all addresses of an IPv6 /64', async () => {
+  it('is shared by all addresses of an IPv6 /64', async () => {
     const app = await startApp({ pushesPerMinute: 1, trustProxy: 1, pushToken: token })
     const from = (address: string): Promise<number> => push(app, { 'X-Forwarded-For': address })
     expect(await from('2001:db8::1')).toBe(200)
@@ -299,7 +302,7 @@ describe('the rate of changes', () => {
     expect(await from('2001:db8:0:1::1')).toBe(200)
   })
 
-  it('is over after a minute, whatever is done to the clock on the wall', async () => {
+  it('is free again after a minute, whatever happens to the wall clock', async () => {
     vi.useFakeTimers({ toFake: ['Date', 'performance'], now: Date.now() })
     onTestFinished(() => void vi.useRealTimers())
     const app = await startApp({ pushesPerMinute: 1, pushToken: token })

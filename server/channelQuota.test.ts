@@ -29,7 +29,7 @@ afterEach(() => {
 })
 
 describe('the channels of one client', () => {
-  it('are so many, and pushing to one more is refused with when it will not be', async () => {
+  it('are limited, and a push to one more is refused with the time to wait', async () => {
     const { app, push } = await start()
     for (const id of ['a', 'b', 'a', 'b', 'b']) expect((await push(id)).status).toBe(200)
     const reply = await push('c')
@@ -45,7 +45,7 @@ describe('the channels of one client', () => {
     expect((await push('a')).status).toBe(200)
   })
 
-  it('are not those of others, but are those of its whole IPv6 /64', async () => {
+  it('are not those of other clients, but include those of its whole IPv6 /64', async () => {
     const { push } = await start()
     const from = async (id: string, client: string): Promise<number> => (await push(id, client)).status
     expect([await from('a', '2001:db8::1'), await from('b', '2001:db8::2'), await from('c', '2001:db8::3')]).toEqual([
@@ -56,7 +56,7 @@ describe('the channels of one client', () => {
     expect(await from('c', '2001:db8::1')).toBe(429)
   })
 
-  it('count for as long as a channel is kept after an event', async () => {
+  it('count for as long as a channel is stored after an event', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const { push } = await start()
     const status = async (id: string): Promise<number> => (await push(id)).status
@@ -68,7 +68,7 @@ describe('the channels of one client', () => {
     expect([await status('c'), await status('a'), await status('b')]).toEqual([200, 200, 429])
   })
 
-  it('are none of those where nothing was changed', async () => {
+  it('do not count if nothing was changed', async () => {
     const { app, push, over } = await start()
     for (const id of ['x', 'y', 'z']) expect((await over(id)).status).toBe(404)
     for (const id of ['x', 'y', 'z'])
@@ -76,7 +76,7 @@ describe('the channels of one client', () => {
     for (const id of ['a', 'b']) expect((await push(id)).status).toBe(200)
   })
 
-  it('are also those that it creates by ending them for their subscribers', async () => {
+  it('include those that it creates by ending them for their subscribers', async () => {
     const { app, over } = await start()
     const statuses: number[] = []
     for (const id of ['a', 'b', 'c']) {
@@ -87,7 +87,7 @@ describe('the channels of one client', () => {
     expect(kept(app)).toBe(2)
   })
 
-  it.each(['/', '?'])('are counted however the address is written: %s', async (end) => {
+  it.each(['/', '?'])('count for any spelling of the address: %s', async (end) => {
     const { app, push } = await start()
     for (const id of ['a', 'b']) expect((await push(id)).status).toBe(200)
     for (const path of [channelPaths.push, channelPaths.push.toUpperCase(), `${channelPaths.push}/`]) {

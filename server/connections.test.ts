@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 60_000 })
 const start = (maxConnections: number): Promise<TestApp> =>
   startApp({ http: { maxConnections, requestTimeout: 600_000, keepAliveTimeout: 600_000 } })
 
-/** A connection that says so much, and nothing more. */
+/** A connection that sends this text, and nothing more. */
 async function connect({ server, port }: TestApp, text = ''): Promise<Client> {
   const accepted = once(server, 'connection')
   const client = new Client(port, text)
@@ -23,8 +23,8 @@ async function connect({ server, port }: TestApp, text = ''): Promise<Client> {
 const healthz = request('GET', '/healthz')
 const FORM = { 'Content-Type': 'application/x-www-form-urlencoded', 'Content-Length': '10' }
 
-describe('one connection more than there may be', () => {
-  it('ends the one that has been silent longest, and is answered', async () => {
+describe('one connection too many', () => {
+  it('closes the one that has been silent longest, and is answered', async () => {
     const app = await start(3)
     const silent = [await connect(app), await connect(app), await connect(app)]
     for (const client of silent) {
@@ -50,7 +50,7 @@ describe('one connection more than there may be', () => {
     await waiting.toEnd()
   })
 
-  it('ends the one that has been idle longest, not the one that is oldest', async () => {
+  it('closes the one that has been idle longest, not the oldest', async () => {
     const app = await start(2)
     const [oldest, idle] = [await connect(app), await connect(app)]
     oldest.socket.write(healthz)
@@ -60,7 +60,7 @@ describe('one connection more than there may be', () => {
     expect(oldest.socket.readableEnded).toBe(false)
   })
 
-  it('ends itself, and no stream and no WebSocket, when all others are in use', async () => {
+  it('is closed itself, and no stream or WebSocket is, when all others are in use', async () => {
     const app = await start(4)
     const run = '?run=a-run-of-this-test-00'
     await (await connect(app, request('POST', `${comparisonPaths.run}${run}`, { Connection: 'close' }))).toEnd()
@@ -82,7 +82,7 @@ describe('one connection more than there may be', () => {
 })
 
 describe('500 silent connections', () => {
-  it('keep an honest client from nothing, where the process may open 400 files', async () => {
+  it('do not keep an honest client out, if the process may open 400 files', async () => {
     const command = 'ulimit -n 400; exec "$0" --import tsx server/main.ts'
     const { listening, printed } = startProcess({}, ['sh', '-c', command, process.execPath])
     const port = await listening()

@@ -7,7 +7,7 @@ import { Client, eventsOf, request } from './testing'
 import { startApp, streamOf } from './testingApp'
 import { startProcess } from './testingProcess'
 
-// They end by themselves long before, also on a machine that has other things to do.
+// They end long before that, even on a busy machine.
 vi.setConfig({ testTimeout: 120_000 })
 
 const eventually = (assertion: () => unknown): Promise<unknown> =>
@@ -15,7 +15,7 @@ const eventually = (assertion: () => unknown): Promise<unknown> =>
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, n) => n)
 
-/** What the process holds of each kind: sockets, timers that keep it alive, and so on. */
+/** The process's resources by kind: sockets, timers that keep it alive, and so on. */
 function resources(): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1
@@ -30,7 +30,7 @@ describe('1,000 streams', () => {
     (client: Client) => client.socket.end(),
   ]
 
-  it('opened at once, and left by their clients in every way, leave nothing behind', async () => {
+  it('opened at once, and left by their clients in various ways, leave nothing behind', async () => {
     const app = await startApp({
       limits: { perAddress: 1_000 },
       timestamps: { interval: 600_000 },
@@ -75,7 +75,7 @@ describe('1,000 streams', () => {
 })
 
 describe('200 subscribers that do not read', () => {
-  it('keep nothing from those who do, and have lost nothing when they read again', async () => {
+  it('do not delay the others, and have lost nothing when they read again', async () => {
     const app = await startApp({ limits: { perAddress: 300 }, sse: { drainTimeout: 600_000 } })
     const sockets: Socket[] = []
     app.server.on('connection', (socket: Socket) => sockets.push(socket))
@@ -86,7 +86,7 @@ describe('200 subscribers that do not read', () => {
       return client
     }
     const slow = await Promise.all(range(200).map(subscribe))
-    // A socket takes nothing more: as when its client does not read, without the megabytes that a kernel would take first.
+    // The socket accepts nothing more, as if its client did not read, but without the megabytes that a kernel would buffer first.
     for (const socket of sockets) socket.cork()
     const readers = await Promise.all(range(5).map(subscribe))
 
@@ -94,11 +94,11 @@ describe('200 subscribers that do not read', () => {
     for (const [n, content] of contents.entries()) {
       const body = new URLSearchParams({ id: 'a', content })
       expect((await app.fetch(channelPaths.push, { method: 'POST', body })).status).toBe(200)
-      // Each has come to all who read before the next is pushed.
+      // Each event has reached all reading clients before the next is pushed.
       await Promise.all(readers.map((reader) => reader.until(new RegExp(`data: ${n}:x+\n\n$`))))
     }
     expect(app.streams.size).toBe(205)
-    // None has more in front of it than one batch and what came in the tick of its last write.
+    // None has more waiting than one batch and the events of the tick of its last write.
     const waiting = sockets.slice(0, 200).map((socket) => socket.writableLength)
     expect(Math.min(...waiting)).toBeGreaterThan(0)
     expect(Math.max(...waiting)).toBeLessThan(200_000)
@@ -126,7 +126,7 @@ describe('a shutdown under load', () => {
     await Promise.all(clients.map((client) => client.until(/\r\n\r\n[^]*data: /)))
 
     signal('SIGTERM')
-    // More come, until nobody listens any more.
+    // More clients come, until nobody listens any more.
     const late: Client[] = []
     let refused = false
     while (!refused) {
@@ -144,7 +144,7 @@ describe('a shutdown under load', () => {
       await client.toEnd()
       expect(client.received).toMatch(/\n\n\r\n[0-9a-f]+\r\nretry: ([234]\d\d\d|5000)\n\n\r\n0\r\n\r\n$/)
     }
-    // Those who came before the signal was handled are streams like the others; the rest has been told to come back.
+    // Clients that came before the signal was handled got streams like the others; the rest were told to come back.
     for (const client of late) {
       await client.toEnd()
       expect(client.received).toMatch(

@@ -8,14 +8,14 @@ import { comparisonPaths } from '../shared/demos/comparison'
 import { Client, request } from './testing'
 import { startProcess, type ServerProcess } from './testingProcess'
 
-// A machine that has other things to do takes its time to compile.
+// Compiling takes a while on a busy machine.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
-/** What `npm run serve` runs. It starts in a fraction of the time that `npm start` needs to compile the page. */
+/** The command of `npm run serve`. It starts much faster than `npm start`, which compiles the page. */
 const BUILT = [process.execPath, 'dist/server/main.js', '--built'] as const
 
 beforeAll(async () => {
-  // As `npm start` does: another server may be serving what is there.
+  // Keeps existing files, like `npm start`: another server may be serving them.
   await build({ logLevel: 'error', build: { emptyOutDir: false } })
   await build({ logLevel: 'error', build: { ssr: '../server/main.ts' } })
 })
@@ -32,7 +32,7 @@ describe('the server', () => {
     expect(printed).toEqual({ stdout, stderr: '' })
   })
 
-  it('says in one line that its port is in use, and how to go on, and exits with 1', async () => {
+  it('says in one line that its port is in use, and what to do, and exits with 1', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     onTestFinished(() => void other.close())
     await once(other, 'listening')
@@ -58,7 +58,7 @@ describe('the server', () => {
     expect(printed.stdout).toBe('')
   })
 
-  it('ends at a signal: tells its streams when to come back, and exits with 0', async () => {
+  it('ends on a signal: tells its streams when to reconnect, and exits with 0', async () => {
     const { listening, signal, exit, printed } = startBuilt()
     const port = await listening()
     const client = new Client(port, request('GET', '/sse'))
@@ -71,7 +71,7 @@ describe('the server', () => {
     expect(printed.stderr).toBe('')
   })
 
-  it('closes at a signal what is not in use, also what was opened ahead, and answers what is on its way', async () => {
+  it('on a signal closes unused connections, even those opened ahead, and answers pending requests', async () => {
     const { listening, signal, exit } = startBuilt()
     const port = await listening()
     const ahead = new Client(port)
@@ -91,7 +91,7 @@ describe('the server', () => {
     expect(await exit).toBe(0)
   })
 
-  it('ends a comparison with all its ways at a signal, and exits with 0', async () => {
+  it('on a signal ends a comparison with all its techniques, and exits with 0', async () => {
     const { listening, signal, exit, printed } = startBuilt()
     const port = await listening()
     const name = 'a-comparison-to-be-ended'
@@ -113,7 +113,7 @@ describe('the server', () => {
     expect(printed.stderr).toBe('')
   })
 
-  it('ends a stream by hand as all others, and says goodbye', async () => {
+  it('ends a stream by hand like all others, with a last line', async () => {
     const { listening, signal, exit, printed } = startBuilt()
     const client = new Client(await listening(), request('GET', `${byHandPaths.subscribe}?id=a`))
     await client.until(/订阅成功/)
@@ -141,7 +141,7 @@ describe('the server', () => {
     expect(await exit).toBe('SIGTERM')
   })
 
-  it('ends at once at the second signal, whatever still holds it', async () => {
+  it('ends at once on the second signal, whatever is still open', async () => {
     const { listening, signal, exit } = startBuilt()
     const port = await listening()
     const stream = new Client(port, request('GET', '/sse'))
@@ -160,7 +160,7 @@ describe.each([
   ['npm start', ['npm', 'start']],
   ['npm run serve', ['npm', 'run', 'serve']],
 ] as const)('the server that %s started', (_name, command) => {
-  it('ends at a signal to npm as at its own: with a hint to its streams, and leaving its port', async () => {
+  it('ends on a signal to npm as on its own: with a hint to its streams, and freeing its port', async () => {
     const { listening, signal, exit } = startProcess({}, command)
     const port = await listening()
     const client = new Client(port, request('GET', '/sse'))

@@ -5,7 +5,7 @@ import { errorOf, startApp, subscribe, type Headers, type TestApp } from './test
 const push = `${channelPaths.push}?id=a&content=x`
 const eventually = (assertion: () => unknown): Promise<unknown> => vi.waitFor(assertion, { timeout: 20_000 })
 
-/** The value of every figure, by its name and labels. */
+/** The value of every metric, by its name and labels. */
 async function figures(app: TestApp, headers: Headers = {}): Promise<Record<string, number>> {
   const { status, headers: answered, body } = await app.ask('GET', '/metrics', headers)
   expect([status, answered['content-type']]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8'])
@@ -55,7 +55,7 @@ describe('GET /metrics', () => {
     expect(left['sse_bytes_written_total']).toBeGreaterThan(after['sse_bytes_written_total'] ?? 0)
   })
 
-  it('counts what was refused by its reason, and events that found no room', async () => {
+  it('counts refusals by reason, and events without room', async () => {
     vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     const app = await startApp({ limits: { total: 1 }, log: { maxChannels: 1 } })
     await subscribe(app, 'a')
@@ -88,7 +88,7 @@ describe('GET /metrics', () => {
     vi.restoreAllMocks()
   })
 
-  it('has the figures of the process, also the second time', async () => {
+  it('has the process metrics, the second time too', async () => {
     const app = await startApp()
     for (let n = 0; n < 2; n++)
       expect(await figures(app)).toMatchObject({
@@ -97,7 +97,7 @@ describe('GET /metrics', () => {
       })
   })
 
-  it('is for this machine where there is no token', async () => {
+  it('answers only this machine if no token is set', async () => {
     vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     const app = await startApp()
     for (const headers of [{ 'X-Forwarded-For': '192.0.2.1' }, { Host: '192.0.2.1' }])
@@ -105,7 +105,7 @@ describe('GET /metrics', () => {
     vi.restoreAllMocks()
   })
 
-  it('is for whoever has the token where there is one, and trying tokens ends', async () => {
+  it('requires the token if one is set, and limits guesses', async () => {
     const app = await startApp({ pushToken: 'a-token-of-23-characters', pushesPerMinute: 3 })
     const ask = (token: string): ReturnType<TestApp['ask']> =>
       app.ask('GET', '/metrics', { Authorization: `Bearer ${token}` })

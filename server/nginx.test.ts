@@ -18,10 +18,10 @@ const nginx = neededProgram('nginx', 'the tests behind a real nginx (server/ngin
 const token = 'a-token-of-23-characters'
 const CHANGING = [channelPaths.push, channelPaths.over, channelPaths.cut, byHandPaths.push, byHandPaths.over] as const
 
-/** What people find first. */
+/** The configuration that people find first. */
 const WORST = 'proxy_pass http://127.0.0.1:$port;'
 
-/** What docs/deploy.md says. */
+/** The configuration of docs/deploy.md. */
 const RECOMMENDED = `${WORST}
   proxy_http_version 1.1;
   proxy_set_header Connection '';
@@ -29,7 +29,7 @@ const RECOMMENDED = `${WORST}
   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
   proxy_read_timeout 1h;`
 
-/** An application behind an nginx, and what asks that nginx. */
+/** An application behind an nginx, and functions to send requests to that nginx. */
 async function start(recipe: string, options: TestAppOptions = {}) {
   const app = await startApp(options)
   const port = await freePort()
@@ -81,20 +81,20 @@ async function startNginx(port: number, location: string): Promise<void> {
   )
 }
 
-/** A stream through the proxy, while which an event is published: it has to come at once, and alone. */
+/** A stream through the proxy. An event published during it must arrive at once, and alone. */
 async function expectUnbuffered(app: TestApp, port: number, headers: Headers = {}): Promise<void> {
   const client = new Client(port, request('GET', `${channelPaths.subscribe}?id=a`, headers))
   await client.until(new RegExp(greeting))
   for (const data of ['one', 'two', 'three']) {
     await app.hub.publish('a', { data })
-    // Nothing follows that would fill a buffer.
+    // No further bytes follow that could fill a buffer.
     await client.until(new RegExp(`data: ${data}\n\n`))
   }
   client.socket.destroy()
 }
 
 describe.skipIf(nginx === null)('behind an nginx that only passes on (proxy_pass and nothing else)', () => {
-  it('nothing can be changed without a token, whoever asks and however', async () => {
+  it('nothing can be changed without a token, by any client in any way', async () => {
     const { app, port, ask } = await start(WORST)
     const stream = new Client(port, request('GET', `${channelPaths.subscribe}?id=a`))
     await stream.until(new RegExp(greeting))
@@ -125,7 +125,7 @@ describe.skipIf(nginx === null)('behind an nginx that only passes on (proxy_pass
   })
 })
 
-describe.skipIf(nginx === null)('behind an nginx as docs/deploy.md says', () => {
+describe.skipIf(nginx === null)('behind an nginx configured as in docs/deploy.md', () => {
   const options = { pushToken: token, trustProxy: 1, allowedHosts: ['app.example'] }
   const ours = { Host: 'app.example', Authorization: `Bearer ${token}` }
 
@@ -137,7 +137,7 @@ describe.skipIf(nginx === null)('behind an nginx as docs/deploy.md says', () => 
     expect((await ask('GET', '/healthz', { Host: 'elsewhere.example' })).status).toBe(421)
   })
 
-  it('its page may change something, over plain HTTP and on any port, and no other page', async () => {
+  it('its own page may change state, over plain HTTP and on any port, and no other page', async () => {
     const { port, ask } = await start(RECOMMENDED, options)
     const push = async (headers: Headers): Promise<number> =>
       (await ask('POST', `${channelPaths.push}?id=a&content=x`, { ...ours, ...headers })).status

@@ -13,7 +13,7 @@ import { errorOf, startApp, type TestApp } from './testingApp'
 const PAGE = '<!doctype html><title>The page</title>'
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
 
-/** An answer as it is on the wire: `fetch` would decode it. */
+/** A response as on the wire: `fetch` would decode it. */
 async function raw(
   { port }: TestApp,
   path: string,
@@ -36,7 +36,7 @@ beforeEach(async () => {
 })
 
 describe('the built page', () => {
-  it.each(Object.values(pages))('is at %s, and is asked for anew each time', async (path) => {
+  it.each(Object.values(pages))('is at %s, and is revalidated each time', async (path) => {
     const { status, headers, body } = await app.ask('GET', path)
     expect([status, headers['content-type'], headers['cache-control'], body]).toEqual([
       200,
@@ -46,20 +46,20 @@ describe('the built page', () => {
     ])
   })
 
-  it('that is asked for under a condition it does not meet is refused as JSON', async () => {
+  it('answers a failed precondition with a JSON error', async () => {
     const reply = await app.ask('GET', '/', { Accept: BROWSER, 'If-Match': '"another"' })
     expect(errorOf(reply).status).toBe(412)
     expect(reply.headers['content-type']).toBe('application/json; charset=utf-8')
     expect(reply.headers['last-modified']).toBeUndefined()
   })
 
-  it('has assets that are kept for ever', async () => {
+  it('has assets that are cached forever', async () => {
     const { status, headers } = await app.ask('GET', '/assets/index-1234.js', { Accept: BROWSER })
     expect([status, headers['cache-control']]).toEqual([200, 'public, max-age=31536000, immutable'])
   })
 })
 
-describe('what the build has compressed', () => {
+describe('a file that the build has compressed', () => {
   const SCRIPT = 'export const answer = 42\n'.repeat(100)
 
   beforeEach(() => {
@@ -106,7 +106,7 @@ describe('what the build has compressed', () => {
   })
 })
 
-describe('an address where nothing is', () => {
+describe('an unknown address', () => {
   const unknown = ['/nowhere', '/sse/nowhere', '/assets/missing.js', '/r/missing.json', '/favicon.ico', '/index', '/%']
 
   it.each([...unknown, '/<script>alert(1)</script>'])(
@@ -134,11 +134,11 @@ describe('an address where nothing is', () => {
     },
   )
 
-  it.each(['POST', 'PUT', 'DELETE'])('is a JSON 404 for %s, whoever asks', async (method) => {
+  it.each(['POST', 'PUT', 'DELETE'])('is a JSON 404 for %s, for any client', async (method) => {
     expect(errorOf(await app.ask(method, '/nowhere', { Accept: BROWSER }))).toMatchObject({ status: 404 })
   })
 
-  it('is a 404 also for a part of it, and for what the browser has already', async () => {
+  it('is a 404 for range and conditional requests too', async () => {
     const { headers } = await app.ask('GET', '/')
     const conditions = [{ Range: 'bytes=0-3' }, { 'If-None-Match': headers['etag'] ?? '' }]
     for (const condition of conditions)

@@ -1,10 +1,10 @@
-/** What every EventLog promises, as tests: `describeEventLog(name, create)` runs them on an implementation. */
+/** The contract of every EventLog, as tests: `describeEventLog(name, create)` runs them on an implementation. */
 
 import { describe, expect, it, onTestFinished, vi, type Mock } from 'vitest'
 import { parsePosition, type Awaitable, type EventLog, type Watcher } from './sse/eventLog'
 import { all, close, dataIn, describeReads, ended, epochOf, none, positionsIn, text } from './testingEventLogReads'
 
-/** Opens an empty log that keeps so many events of an epoch, and at least 60 s of them. The suite closes it. */
+/** Opens an empty log that keeps this many events per epoch, for at least 60 s. The suite closes it. */
 export type CreateEventLog = (options: { maxEvents: number }) => Awaitable<EventLog>
 
 const eventually = (assertion: () => unknown): Promise<unknown> => vi.waitFor(assertion, { timeout: 20_000 })
@@ -29,7 +29,7 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
       expect(positionsIn(batch)).toEqual([position])
     })
 
-    it('counts offsets from 1 without a hole in an epoch of its own for each channel', async () => {
+    it('counts offsets from 1 without gaps, in an epoch of its own for each channel', async () => {
       const log = await created()
       const positions = [await log.append('c', { data: 'a' }), await log.append('c', { data: 'b' })]
       const foreign = await log.append('d', { data: 'c' })
@@ -46,7 +46,7 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
       expect(dataIn(await log.read('c', null, all))).toEqual([data])
     })
 
-    it('with a key that it has already seen appends nothing, and returns where that event is', async () => {
+    it('with a known key appends nothing, and returns that event’s position', async () => {
       const log = await created()
       const first = await log.append('c', { data: 'a' }, { key: 'one' })
       const second = await log.append('c', { data: 'b' }, { key: 'two' })
@@ -60,7 +60,7 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
       expect(dataIn(await log.read('d', null, all))).toHaveLength(1)
     })
 
-    it('knows its keys also after the end of their epoch, and begins none for them', async () => {
+    it('knows its keys even after the end of their epoch, and begins no new epoch for them', async () => {
       const log = await created()
       const first = await log.append('c', { data: 'a' }, { key: 'one' })
       const end = await ended(log)
@@ -68,14 +68,14 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
       expect((await log.read('c', null, all)).after).toBe(`${epochOf(end)}+`)
     })
 
-    it('refuses an event that cannot be encoded, and keeps nothing of it', async () => {
+    it('refuses an event that cannot be encoded, and stores nothing of it', async () => {
       const log = await created()
       const attempt = async (): Promise<unknown> => log.append('c', { event: 'a\nb' })
       await expect(attempt()).rejects.toMatchObject({ name: 'SseEncodeError', kind: 'event' })
       expect(parsePosition(await log.append('c', { data: 'a' }))).toMatchObject({ offset: 1 })
     })
 
-    it('keeps at least the events that it says it does', async () => {
+    it('keeps at least the promised events', async () => {
       const log = await created(50)
       const { events, bytes } = log.retention
       expect(events).toBeGreaterThan(0)
@@ -100,7 +100,7 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
       expect(await log.read('c', first, none)).toMatchObject({ events: [], finished: false })
     })
 
-    it('has nothing to end in a channel without an event, or twice', async () => {
+    it('ends nothing in a channel without events, or that has ended', async () => {
       const log = await created()
       expect(await log.end('c', close)).toBe(null)
       await log.append('c', { data: 'a' })
@@ -108,7 +108,7 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
       expect(await log.end('c', close)).toBe(null)
     })
 
-    it('begins an epoch for the end where somebody waits for a first event, and once', async () => {
+    it('begins one epoch for the end if somebody waits for a first event', async () => {
       const log = await created()
       const end = async (...waiting: string[]): Promise<string | null> => log.end('c', close, { waiting })
       const first = await end('0')
@@ -122,7 +122,7 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
   })
 
   describe(`watch, ${name}`, () => {
-    it('says when it is established, and then of appends and the end in its channel, until it is stopped', async () => {
+    it('reports when it is established, then appends and the end of its channel, until it is stopped', async () => {
       const log = await created()
       const [one, other] = [watcher(), watcher()]
       const stop = log.watch('c', one)
@@ -149,7 +149,7 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
       expect(one.onError).not.toHaveBeenCalled()
     })
 
-    it('misses nothing: what is appended before it is established is there when it says so', async () => {
+    it('misses nothing: events appended before it is established can be read by then', async () => {
       const log = await created()
       let seen = 0
       const look = async (): Promise<void> => {
@@ -160,7 +160,7 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
       await eventually(() => expect(seen).toBe(20))
     })
 
-    it('with one watcher twice is two watches', async () => {
+    it('counts one watcher twice if it watches twice', async () => {
       const log = await created()
       const both = watcher()
       const stop = log.watch('c', both)
@@ -174,7 +174,7 @@ export function describeEventLog(name: string, create: CreateEventLog): void {
     })
   })
 
-  it(`${name}, works no more once it is closed`, async () => {
+  it(`${name}, does not work once it is closed`, async () => {
     const log = await created()
     await log.append('c', { data: 'a' })
     const seen = watcher()

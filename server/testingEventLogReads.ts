@@ -1,4 +1,4 @@
-/** What every EventLog promises of its reads: a part of `describeEventLog`. */
+/** The contract of an EventLog's reads: a part of `describeEventLog`. */
 
 import { describe, expect, it } from 'vitest'
 import { parsePosition, type Batch, type ChannelEvent, type EventLog, type ReadLimits } from './sse/eventLog'
@@ -22,7 +22,7 @@ export async function ended(log: EventLog, channel = 'c'): Promise<string> {
 
 export function describeReads(name: string, created: (maxEvents?: number) => Promise<EventLog>): void {
   describe(`read, ${name}`, () => {
-    it('returns what follows a cursor', async () => {
+    it('returns the events after a cursor', async () => {
       const log = await created()
       const first = await log.append('c', { data: 'a' })
       const second = await log.append('c', { data: 'b' })
@@ -35,7 +35,7 @@ export function describeReads(name: string, created: (maxEvents?: number) => Pro
       expect(await log.read('c', second, all)).toEqual({ events: [], after: second, top: second, finished: false })
     })
 
-    it('returns frames up to the limit in bytes, but at least one, and with a limit of 0 none', async () => {
+    it('returns frames up to the limit in bytes, but at least one, and none with a limit of 0', async () => {
       const log = await created()
       for (const data of ['a', 'b', 'c']) await log.append('c', { data })
       const size = (await log.read('c', null, all)).events[0]?.frame.length ?? 0
@@ -46,7 +46,7 @@ export function describeReads(name: string, created: (maxEvents?: number) => Pro
       expect(await count(2 * size)).toBe(2)
     })
 
-    it('changes nothing: a channel that was read and watched in every way is as if it had never been', async () => {
+    it('changes nothing: reading and watching a channel in every way does not create it', async () => {
       const log = await created()
       const stop = log.watch('c', { onAppend: () => undefined, onError: () => undefined })
       for (let n = 0; n < 2; n++) {
@@ -66,7 +66,7 @@ export function describeReads(name: string, created: (maxEvents?: number) => Pro
       expect(parsePosition(await log.append('c', { data: 'a' }))).toMatchObject({ offset: 1 })
     })
 
-    it('after 0 returns what came first', async () => {
+    it('after 0 returns the first events', async () => {
       const log = await created()
       const position = await log.append('c', { data: 'a' })
       expect(await log.read('c', '0', all)).toMatchObject({ events: [{ position }], after: '0', top: position })
@@ -76,7 +76,7 @@ export function describeReads(name: string, created: (maxEvents?: number) => Pro
       expect(await log.read('c', '0', all)).toMatchObject({ events: { length: 2 }, top: end, finished: true })
     })
 
-    it('after an end returns the epoch that follows it, and no later one', async () => {
+    it('after an end returns the next epoch, and no later one', async () => {
       const log = await created()
       await log.append('c', { data: 'a' })
       const after = `${epochOf(await ended(log))}+`
@@ -90,7 +90,7 @@ export function describeReads(name: string, created: (maxEvents?: number) => Pro
       expect((await log.read('c', after, all)).finished).toBe(true)
     })
 
-    it('shows a newcomer the living epoch alone, while the one that is over still finishes', async () => {
+    it('shows a newcomer only the living epoch, while the ended one can still be finished', async () => {
       const log = await created()
       const old = await log.append('c', { data: 'old' })
       const end = await ended(log)
@@ -150,7 +150,7 @@ export function describeReads(name: string, created: (maxEvents?: number) => Pro
       })
     })
 
-    it('ahead in an epoch that is over leads to before its last event, so that the end is told', async () => {
+    it('ahead in an ended epoch leads to just before its last event, so that the end is sent', async () => {
       const log = await created()
       const first = await log.append('c', { data: 'a' })
       const last = await ended(log)
@@ -159,7 +159,7 @@ export function describeReads(name: string, created: (maxEvents?: number) => Pro
       expect(after).toBe(first)
     })
 
-    it('is where events were trimmed: for a cursor before them, also 0 and one after an end', async () => {
+    it('is where events were trimmed: for any cursor before them, including 0 and one after an end', async () => {
       const log = await created(3)
       await log.append('c', { data: 'first' })
       const end = await ended(log)
@@ -181,7 +181,7 @@ export function describeReads(name: string, created: (maxEvents?: number) => Pro
       expect((await log.read('d', '0', all)).gap).toMatchObject({ reason: 'trimmed', requested: '0' })
     })
 
-    it('without a known epoch leads to the oldest that is kept, also when that is over: nothing kept is skipped', async () => {
+    it('without a known epoch leads to the oldest stored one, even if that has ended: no stored event is skipped', async () => {
       const log = await created()
       const first = await log.append('c', { data: 'a' })
       const end = await ended(log)

@@ -14,11 +14,11 @@ const eventually = (assertion: () => unknown): Promise<unknown> =>
   vi.waitFor(assertion, { timeout: 20_000, interval: 5 })
 
 interface ByHandApp extends TestApp {
-  /** A subscriber, greeted. */
+  /** A subscriber that has received its greeting. */
   subscriber: (id?: string) => Promise<Client>
   push: (content: string, id?: string) => Promise<number>
   over: (id?: string) => Promise<number>
-  /** The responses of the subscribers, in the order in which they came. */
+  /** The subscribers' responses, in order of arrival. */
   responses: ServerResponse[]
 }
 
@@ -42,7 +42,7 @@ async function start(options: TestAppOptions = {}): Promise<ByHandApp> {
   }
 }
 
-/** A subscriber that does not read, after the megabytes that its kernel takes before something waits. */
+/** A subscriber that does not read, and whose kernel buffers, megabytes in size, are full. */
 async function deaf(app: ByHandApp): Promise<{ client: Client; res: ServerResponse }> {
   const client = await app.subscriber()
   client.socket.pause()
@@ -73,14 +73,14 @@ describe('a subscription by hand', () => {
     )
   })
 
-  it('answers those who push and end in words', async () => {
+  it('answers push and over in words', async () => {
     const app = await start()
     await app.subscriber()
     expect(await app.ask('GET', `${push}?id=a&content=x`)).toMatchObject({ status: 200, body: 'pushed!\n' })
     expect(await app.ask('POST', `${over}?id=a`)).toMatchObject({ status: 200, body: 'over!\n' })
   })
 
-  it('is no event for EventSource, until one is pushed with its framing', async () => {
+  it('has no events for EventSource, until one is pushed with its framing', async () => {
     const app = await start()
     const client = await app.subscriber()
     await app.push('plain')
@@ -93,7 +93,7 @@ describe('a subscription by hand', () => {
     expect(streamOf(client)).toBe(`${GREETING}plain\ndata: framed\n\n\nover\n`)
   })
 
-  it('hears only its own id', async () => {
+  it('receives only its own id', async () => {
     const app = await start()
     const [a, b] = [await app.subscriber('a'), await app.subscriber('b')]
     await app.push('for b', 'b')
@@ -103,7 +103,7 @@ describe('a subscription by hand', () => {
     expect(streamOf(a)).toBe(GREETING)
   })
 
-  it('takes the place of an earlier one, which hears nothing more, and whose end is not its own', async () => {
+  it('replaces an earlier one, which receives nothing more, and whose end is not its own', async () => {
     const app = await start()
     const [first, second] = [await app.subscriber(), await app.subscriber()]
     await app.push('1')
@@ -137,7 +137,7 @@ describe('a subscription by hand', () => {
     await nobody()
   })
 
-  it('ends by itself when its time is over, and leaves nothing behind', async () => {
+  it('ends after its timeout, and leaves nothing behind', async () => {
     const app = await start({ byHand: { timeout: 100 } })
     const client = await app.subscriber()
     await client.toEnd()
@@ -146,7 +146,7 @@ describe('a subscription by hand', () => {
     expect(await app.push('x')).toBe(404)
   })
 
-  it('that is over does not take its connection with it', async () => {
+  it('that has ended leaves its connection open', async () => {
     const app = await start()
     const client = new Client(app.port, request('GET', `${subscribe}?id=a`))
     await client.until(/订阅成功/)
@@ -156,7 +156,7 @@ describe('a subscription by hand', () => {
     await client.until(/"ok"/)
   })
 
-  it('of a client that leaves, in whichever way, leaves nothing behind', async () => {
+  it('of a client that leaves, in any way, leaves nothing behind', async () => {
     const app = await start()
     const leave = [
       (client: Client) => client.socket.destroy(),
@@ -170,7 +170,7 @@ describe('a subscription by hand', () => {
 
   it('of a client that is gone before it is greeted has nobody to push to', async () => {
     const app = await start()
-    // A request takes some turns of the event loop on its way to its route. Here its client leaves in them.
+    // A request takes some turns of the event loop to reach its route. The client leaves during these.
     const listeners = app.server.listeners('request') as RequestListener[]
     app.server.removeAllListeners('request').once('request', (req, res) => {
       res.once('close', () => {
@@ -187,7 +187,7 @@ describe('a subscription by hand', () => {
     expect(app.streams.size).toBe(0)
   })
 
-  it('is not what HEAD asks for: it answers the headers, and takes nobody’s place', async () => {
+  it('is not started by HEAD, which gets the headers and replaces nobody', async () => {
     const app = await start()
     const client = await app.subscriber()
     const { status, headers, body } = await app.ask('HEAD', `${subscribe}?id=a`)
@@ -198,7 +198,7 @@ describe('a subscription by hand', () => {
 })
 
 describe('a subscriber by hand that does not read', () => {
-  it('is cut off at the limit of what may wait, and leaves nothing behind', async () => {
+  it('is cut off at the limit of waiting bytes, and leaves nothing behind', async () => {
     const app = await start({ maxUnsentBytes: 200_000 })
     const { client, res } = await deaf(app)
     let most = 0
@@ -215,7 +215,7 @@ describe('a subscriber by hand that does not read', () => {
     expect(streamOf(client)).not.toContain('over')
   })
 
-  it('takes no more once it is over: that is a 404, and the server lives', async () => {
+  it('accepts no more once it has ended: that is a 404, and the server survives', async () => {
     const app = await start()
     const { client } = await deaf(app)
     expect(await app.push('x')).toBe(200)
@@ -228,7 +228,7 @@ describe('a subscriber by hand that does not read', () => {
     await eventually(() => expect(app.streams.size).toBe(0))
   })
 
-  it('makes room for the next as soon as it is over', async () => {
+  it('makes room for the next as soon as it has ended', async () => {
     const app = await start()
     await deaf(app)
     await app.over()
@@ -237,7 +237,7 @@ describe('a subscriber by hand that does not read', () => {
     await next.until(/hello\n/)
   })
 
-  it('keeps its place for its time twice at most', async () => {
+  it('keeps its place for at most twice its timeout', async () => {
     const app = await start({ byHand: { timeout: 1_000 } })
     const { res } = await deaf(app)
     await eventually(() => expect(res.writableEnded).toBe(true))

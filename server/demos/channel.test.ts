@@ -67,7 +67,7 @@ describe('a channel', () => {
     )
   })
 
-  it('keeps what was pushed before anybody subscribed', async () => {
+  it('keeps messages pushed before anybody subscribed', async () => {
     const app = await start()
     await app.push('1')
     await app.push('2')
@@ -76,7 +76,7 @@ describe('a channel', () => {
     expect(dataIn(client)).toEqual(['1', '2'])
   })
 
-  it('goes to all its subscribers, and to nobody else', async () => {
+  it('delivers to all its subscribers, and to nobody else', async () => {
     const app = await start()
     const clients = await Promise.all([1, 2, 3].map(() => greeted(app.subscribe())))
     const other = await greeted(app.open(`${subscribe}?id=b`))
@@ -93,7 +93,7 @@ describe('a channel', () => {
     expect(dataIn(other)).toEqual([GOODBYE])
   })
 
-  it('shows one who wants only what is new nothing of what is old', async () => {
+  it('sends no old messages to a subscriber with from=now', async () => {
     const app = await start()
     await app.push('old')
     const client = await greeted(app.subscribe('&from=now'))
@@ -103,7 +103,7 @@ describe('a channel', () => {
     expect(greetingOf(client)?.['id']).toMatch(/:1$/)
   })
 
-  it.each(['oldest', '', 'NOW', 'yesterday'])('shows one with from=%s everything that is kept', async (from) => {
+  it.each(['oldest', '', 'NOW', 'yesterday'])('sends all stored messages with from=%s', async (from) => {
     const app = await start()
     await app.push('old')
     const client = app.subscribe(`&from=${from}`)
@@ -119,7 +119,7 @@ describe('a channel', () => {
     ['leading spaces', '  x'],
     ['other scripts', '订阅 שלום ನಮಸ್ಕಾರ 👩‍👩‍👧 e\u0301'],
     ['what a query and a form escape', 'a&b=c+d%20e#f?g"h\'i'],
-  ])('carries %s as it is, by GET, form and JSON', async (_what, content) => {
+  ])('carries %s unchanged, by GET, form and JSON', async (_what, content) => {
     const app = await start()
     const params = { id: 'a', content }
     const JSON_TYPE = { 'Content-Type': 'application/json' }
@@ -134,7 +134,7 @@ describe('a channel', () => {
     await greeted(client)
     await app.over()
     await client.toEnd()
-    // A newcomer begins a new life: the old one is read by who was in it.
+    // A newcomer starts in a new epoch: only earlier subscribers read the old one.
     expect(dataIn(client)).toEqual([content, content, content, content, GOODBYE])
   })
 
@@ -144,7 +144,7 @@ describe('a channel', () => {
     ['application/json', 'application/json; charset=utf-8'],
     ['application/json, text/plain;q=0.5', 'application/json; charset=utf-8'],
     ['image/png', 'text/plain; charset=utf-8'],
-  ])('answers one who changes it and accepts %s with %s', async (Accept, type) => {
+  ])('answers a change by a client that accepts %s with %s', async (Accept, type) => {
     const app = await start()
     const isText = type.startsWith('text')
     const expectAnswer = ({ status, headers, body }: Reply, words: string, n: number): void => {
@@ -157,7 +157,7 @@ describe('a channel', () => {
   })
 })
 
-describe('a channel that is only listened to', () => {
+describe('a channel without events', () => {
   it('costs nothing: 2,000 HEAD requests on one connection and 200 streams leave room for a push', async () => {
     const app = await start({ log: { maxChannels: 1 }, limits: { perAddress: 1_000 } })
     const client = new Client(app.port)
@@ -185,7 +185,7 @@ describe('a channel that is only listened to', () => {
     expect(dataIn(back)).toEqual(['1', '2'])
   })
 
-  it('can be ended for those who listen', async () => {
+  it('can be ended for its subscribers', async () => {
     const app = await start()
     const client = await greeted(app.subscribe())
     await app.over()
@@ -195,7 +195,7 @@ describe('a channel that is only listened to', () => {
 })
 
 describe('a server that has no room for one more channel', () => {
-  it('can still send away those who listen to one without events', async () => {
+  it('can still end a channel without events for its subscribers', async () => {
     const app = await start({ log: { maxChannels: 1 } })
     await app.push('it is full', 'other')
     const client = await greeted(app.subscribe())
@@ -207,7 +207,7 @@ describe('a server that has no room for one more channel', () => {
 
 describe('a client that pushes more than its share', () => {
   it('is refused, and another can still push: 600 times 64 KiB of line feeds', async () => {
-    // The limits that would refuse them before are out of the way: the log has to hold by itself.
+    // Other limits are raised, so that only the log's own applies.
     const pushToken = 'a-token-of-many-letters'
     const app = await start({ trustProxy: 1, pushToken, channelsPerAddress: 1_000, pushesPerMinute: 1_000 })
     const pushAs = (client: string, id: string, content: string): Promise<Reply> => {
@@ -237,12 +237,12 @@ describe('a client that pushes more than its share', () => {
   }, 120_000)
 })
 
-describe('a channel that is over', () => {
+describe('a channel that has ended', () => {
   it.each([
     ['the header', (id: string) => ['', { 'Last-Event-ID': id }] as const],
     ['the query', (id: string) => [`&lastEventId=${encodeURIComponent(id)}`, {}] as const],
     ['the header before a query of long ago', (id: string) => ['&lastEventId=x:1', { 'Last-Event-ID': id }] as const],
-  ])('answers one who comes back with 204, by %s', async (_how, carry) => {
+  ])('answers 204 to a client that reconnects, by %s', async (_how, carry) => {
     const app = await start()
     const client = await greeted(app.subscribe())
     await app.push('1')
@@ -254,7 +254,7 @@ describe('a channel that is over', () => {
     expect(await app.ask('GET', `${subscribe}?id=a${query}`, headers)).toMatchObject({ status: 204, body: '' })
   })
 
-  it('still gives one who was cut off before the end the rest of it, also while a new life goes on', async () => {
+  it('still sends the rest to a client cut off before the end, even while a new epoch is living', async () => {
     const app = await start()
     const [first] = [await app.push('1'), await app.push('2'), await app.over(), await app.push('new')]
     const client = app.subscribe('', { 'Last-Event-ID': first })
@@ -276,7 +276,7 @@ describe('a channel that is over', () => {
     },
   )
 
-  it('is nothing that can be ended again', async () => {
+  it('cannot be ended again', async () => {
     const app = await start()
     await app.push('1')
     await app.over()
@@ -287,7 +287,7 @@ describe('a channel that is over', () => {
     })
   })
 
-  it('leaves no stream and no channel that someone listens to', async () => {
+  it('leaves no stream and no subscribed channel', async () => {
     const app = await start()
     const clients = await Promise.all([1, 2, 3].map(() => greeted(app.subscribe())))
     expect([app.streams.size, app.hub.size]).toEqual([3, 1])
@@ -298,16 +298,16 @@ describe('a channel that is over', () => {
 })
 
 describe('a subscription with a timeout', () => {
-  it('asks for a quick return, is cut without close, and resumes without a loss, greeted each time', async () => {
+  it('asks for a quick reconnect, ends without close, and resumes without a loss, greeted each time', async () => {
     const app = await start()
     const seen: string[] = []
     let lastId = ''
     let pushed = 0
     for (let round = 0; round < 3; round++) {
-      await app.push(String(++pushed)) // While nobody listens.
+      await app.push(String(++pushed)) // While nobody is subscribed.
       const client = app.subscribe('&timeout=150', lastId === '' ? {} : { 'Last-Event-ID': lastId })
       await greeted(client)
-      await app.push(String(++pushed)) // While it listens, or just after.
+      await app.push(String(++pushed)) // While it is subscribed, or just after.
       await client.toEnd()
       expect(streamOf(client)).toMatch(/^retry: 1000\n\n(id: .*\n)?data: 连接成功\n\n/)
       const events = eventsIn(client)
@@ -322,7 +322,7 @@ describe('a subscription with a timeout', () => {
     await eventually(() => expect(app.streams.size).toBe(0))
   })
 
-  it('is greeted with an id only when it has none of its own', async () => {
+  it('is greeted with an id only if it has none of its own', async () => {
     const app = await start()
     const position = await app.push('1')
     const newcomer = await greeted(app.subscribe())
@@ -333,7 +333,7 @@ describe('a subscription with a timeout', () => {
     expect(greetingOf(empty)).toEqual(greetingOf(newcomer))
   })
 
-  it('that saw nothing but its greeting resumes from there', async () => {
+  it('that saw only its greeting resumes from there', async () => {
     const app = await start()
     const client = await greeted(app.subscribe('&from=now'))
     client.socket.destroy()
@@ -353,7 +353,7 @@ describe('a subscription with a timeout', () => {
 })
 
 describe('a channel whose connections are cut', () => {
-  it('loses those of all its subscribers, in the middle and without close, and no other channel loses any', async () => {
+  it('loses those of all its subscribers, abruptly and without close, and no other channel loses any', async () => {
     const app = await start()
     const clients = await Promise.all([1, 2, 3].map(() => greeted(app.subscribe())))
     const other = await greeted(app.open(`${subscribe}?id=b`))
@@ -368,14 +368,14 @@ describe('a channel whose connections are cut', () => {
     await other.until(/still there\n\n/)
   })
 
-  it('ends no response as if it were complete: to HTTP it is broken off', async () => {
+  it('ends no response as if it were complete: HTTP clients see a broken response', async () => {
     const app = await start()
     const client = await greeted(app.subscribe())
     await app.ask('GET', `${cut}?id=a`)
     expect(await client.toEnd()).not.toMatch(/\r\n0\r\n\r\n$/)
   })
 
-  it('is resumed by each without a loss, also of what was pushed while nobody was connected', async () => {
+  it('is resumed by each subscriber without a loss, even of messages pushed while nobody was connected', async () => {
     const app = await start()
     const before = await Promise.all([1, 2].map(() => greeted(app.subscribe())))
     await app.push('1')
@@ -397,7 +397,7 @@ describe('a channel whose connections are cut', () => {
     ])
   })
 
-  it('answers how many there were, at each time, and 404 when there is none, though events are kept', async () => {
+  it('answers how many there were each time, and 404 without subscribers, even if events are stored', async () => {
     const app = await start()
     const cuts = async (): Promise<unknown> =>
       JSON.parse((await app.ask('POST', `${cut}?id=a`, { Accept: 'application/json' })).body)
@@ -414,7 +414,7 @@ describe('a channel whose connections are cut', () => {
     expect(await cuts()).toEqual({ connections: 2 })
   })
 
-  it('counts nobody who has left, was sent away, or only asked with HEAD', async () => {
+  it('does not count clients that have left, were ended, or only sent HEAD', async () => {
     const app = await start()
     const stays = await greeted(app.subscribe())
     const leaves = await greeted(app.subscribe())

@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 60_000 })
 const eventually = (assertion: () => unknown): Promise<unknown> =>
   vi.waitFor(assertion, { timeout: 50_000, interval: 10 })
 
-/** A run, and what asks for it. */
+/** A run, and functions to send requests for it. */
 async function start(options: TestAppOptions = {}, params = 'interval=10&bytes=8', run = newName()) {
   const app = await startApp(options)
   const of = (path: string, more = ''): string => `${path}?run=${run}&${more}`
@@ -48,7 +48,7 @@ const streamed = (client: Client): number[] =>
     return [Number(id)]
   })
 
-/** A WebSocket, the numbers that it got, and how it ended. */
+/** A WebSocket, the numbers it received, and how it ended. */
 function connect(app: TestApp, path: string, headers: Headers = {}) {
   const socket = new WebSocket(`ws://127.0.0.1:${app.port}${path}`, { headers, perMessageDeflate: false })
   const got: number[] = []
@@ -71,7 +71,7 @@ const handshake = (path: string, headers: Headers = {}, method = 'GET'): string 
   })
 
 describe('a run', () => {
-  it('makes numbered events with their time and a payload of the size that was asked for', async () => {
+  it('creates numbered events with their time and a payload of the requested size', async () => {
     const { until, poll } = await start({}, 'interval=10&bytes=20')
     const before = Date.now()
     await until(3)
@@ -91,7 +91,7 @@ describe('a run', () => {
     expect(first?.payload).toHaveLength(4_096)
   })
 
-  it('ends when it is stopped, and everything that waits for it', async () => {
+  it('ends when it is stopped, together with everything that waits for it', async () => {
     const { app, of } = await start({}, 'interval=2000&webhook=true')
     const stream = app.open(of(paths.sse))
     const held = app.ask('GET', of(paths.longPolling))
@@ -106,18 +106,18 @@ describe('a run', () => {
     expect(errorOf(await app.ask('GET', of(paths.figures)))).toMatchObject({ status: 404, code: 'no-run' })
   })
 
-  it('ends by itself some time after its last use, but not while somebody listens', async () => {
+  it('ends some time after its last use, but not while it has listeners', async () => {
     const { app, of } = await start({ comparison: { idle: 100 } })
     const stream = app.open(of(paths.sse))
     await eventually(() => expect(streamed(stream).length).toBeGreaterThan(30))
     stream.socket.destroy()
     await eventually(() => expect(app.streams.size).toBe(0))
-    // Asking would be a use of it.
+    // A request would count as use.
     await new Promise((resolve) => setTimeout(resolve, 1_000))
     expect(errorOf(await app.ask('GET', of(paths.figures))).code).toBe('no-run')
   })
 
-  it('finds no room when there are too many', async () => {
+  it('is refused if there are too many', async () => {
     const { app, change } = await start({ comparison: { maxRuns: 1 } })
     const reply = await app.ask('POST', `${paths.run}?run=${newName()}`)
     expect(errorOf(reply)).toMatchObject({ status: 503, code: 'capacity-runs' })
@@ -125,7 +125,7 @@ describe('a run', () => {
     expect((await change('interval=20')).status).toBe(200)
   })
 
-  it('finds no room when too many are of one address, until one of them ends', async () => {
+  it('is refused if one address has too many, until one of them ends', async () => {
     const { app, of } = await start()
     for (let n = 1; n < 10; n++) expect((await app.ask('POST', `${paths.run}?run=${newName()}`)).status).toBe(200)
     const next = `${paths.run}?run=${newName()}`
@@ -134,7 +134,7 @@ describe('a run', () => {
     expect((await app.ask('POST', next)).status).toBe(200)
   })
 
-  it('is not begun while the server shuts down', async () => {
+  it('is not started while the server shuts down', async () => {
     const { app, change } = await start()
     await app.streams.end(0)
     expect(errorOf(await change('interval=20'))).toMatchObject({ status: 503, code: 'capacity-shutdown' })
@@ -184,7 +184,7 @@ describe('a run', () => {
 })
 
 describe('polling', () => {
-  it('brings what came after the number that the client has, and the newest to one that has none', async () => {
+  it('returns the events after the client’s number, or the newest without a number', async () => {
     const { until, poll } = await start()
     await until(5)
     const [first, ...more] = await poll(paths.shortPolling, 'after=3')
@@ -193,20 +193,20 @@ describe('polling', () => {
     expect(await poll(paths.shortPolling)).toHaveLength(1)
   })
 
-  it('short is answered with nothing where there is nothing', async () => {
+  it('short gets an empty response if there are no events', async () => {
     const { poll, figures } = await start({}, 'interval=2000')
     expect(await poll(paths.shortPolling)).toEqual([])
     expect((await figures()).techniques.shortPolling).toMatchObject({ requests: 1, empty: 1, events: 0, eventBytes: 0 })
   })
 
-  it('long is answered when there is something', async () => {
+  it('long is answered when there is an event', async () => {
     const { poll, figures } = await start({}, 'interval=300&bytes=8')
     const events = await poll(paths.longPolling)
     expect(events).toHaveLength(1)
     expect((await figures()).techniques.longPolling).toMatchObject({ requests: 1, empty: 0, events: 1 })
   })
 
-  it('long is answered with nothing when its time is over, and forgotten when the client leaves', async () => {
+  it('long gets an empty response after its time, and is forgotten when the client leaves', async () => {
     const { poll, figures } = await start({ comparison: { hold: 30 } }, 'interval=2000')
     expect(await poll(paths.longPolling)).toEqual([])
     expect((await figures()).techniques.longPolling).toMatchObject({ requests: 1, empty: 1 })
@@ -218,7 +218,7 @@ describe('polling', () => {
     await eventually(() => expect(patient.app.streams.size).toBe(0))
   })
 
-  it('is refused behind another request of its connection, where it would hold its run for ever', async () => {
+  it('is refused if pipelined, because it would hold its run forever', async () => {
     const { app, of } = await start({ comparison: { idle: 200 } })
     const poll = request('GET', of(paths.longPolling, 'after=999999'))
     const client = new Client(app.port, poll + poll + poll)
@@ -230,7 +230,7 @@ describe('polling', () => {
     expect(errorOf(await app.ask('GET', of(paths.figures))).code).toBe('no-run')
   })
 
-  it('misses what is no longer kept', async () => {
+  it('misses events that are no longer stored', async () => {
     const { until, poll } = await start({}, 'interval=10&bytes=4096')
     await until(520)
     const events = await poll(paths.shortPolling, 'after=1')
@@ -240,7 +240,7 @@ describe('polling', () => {
 })
 
 describe('the stream', () => {
-  it('resumes after the last id, in the header before the query', async () => {
+  it('resumes after the last id, preferring the header to the query', async () => {
     const { app, of, until } = await start()
     await until(10)
     const stream = app.open(of(paths.sse, 'lastEventId=8'), { 'Last-Event-ID': '3' })
@@ -251,7 +251,7 @@ describe('the stream', () => {
     expect(streamed(other)[0]).toBe(9)
   })
 
-  it.each(['', 'x', '-1', '1:2', '9'.repeat(400)])('begins with what is new after the id %s', async (id) => {
+  it.each(['', 'x', '-1', '1:2', '9'.repeat(400)])('starts with new events after the invalid id "%s"', async (id) => {
     const { app, of, until } = await start()
     await until(5)
     const stream = app.open(of(paths.sse), { 'Last-Event-ID': id })
@@ -259,7 +259,7 @@ describe('the stream', () => {
     expect(streamed(stream)[0]).toBeGreaterThan(5)
   })
 
-  it('holds back for a client that does not read, and leaves out nothing for it', async () => {
+  it('waits for a client that does not read, and skips nothing', async () => {
     const { app, of, figures, until } = await start({}, 'interval=10&bytes=4096')
     const stream = app.open(of(paths.sse))
     await stream.until(/id: /)
@@ -274,7 +274,7 @@ describe('the stream', () => {
 })
 
 describe('the WebSocket', () => {
-  it('brings what is new from now on, and loses its place when it closes', async () => {
+  it('delivers new events, and frees its place when it closes', async () => {
     const { app, of, until } = await start()
     await until(5)
     const { socket, got, closed } = connect(app, of(paths.webSocket))
@@ -305,7 +305,7 @@ describe('the WebSocket', () => {
     await eventually(() => expect(app.streams.size).toBe(0))
   })
 
-  it('is closed when its client sends more than it has to say', async () => {
+  it('is closed when its client sends too much', async () => {
     const { app, of } = await start()
     const { socket, closed } = connect(app, of(paths.webSocket))
     socket.once('open', () => socket.send('x'.repeat(2_000)))
@@ -330,7 +330,7 @@ describe('the WebSocket', () => {
     }
   })
 
-  it('is refused without a run, at the limit of streams, under a wrong Host, and as no WebSocket, each with its error', async () => {
+  it('is refused without a run, at the limit of streams, under a wrong Host, and without an upgrade, each with its error', async () => {
     const { app, of } = await start({ limits: { total: 1 } })
     const refusal = async (text: string) => errorOf(replyOf(await new Client(app.port, text).toEnd()))
     expect(await refusal(handshake(`${paths.webSocket}?run=${newName()}`))).toMatchObject({ code: 'no-run' })
@@ -342,7 +342,7 @@ describe('the WebSocket', () => {
     expect(app.streams.size).toBe(1)
   })
 
-  it.each(['/', '/healthz', 'a stream'])('pipelined behind an answer of %s takes nothing with it', async (first) => {
+  it.each(['/', '/healthz', 'a stream'])('pipelined behind a response of %s does no harm to it', async (first) => {
     const { app, of } = await start()
     const before = request('GET', first === 'a stream' ? of(paths.sse) : first)
     const client = new Client(
@@ -379,7 +379,7 @@ describe('the WebSocket', () => {
 describe('a request that asks for another protocol than WebSocket', () => {
   const H2C = { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABkAAQAoAAA' }
 
-  it('is answered as any other', async () => {
+  it('is answered like any other', async () => {
     const app = await startApp()
     expect((await app.ask('GET', '/healthz', H2C)).body).toContain('"ok"')
   })
@@ -396,7 +396,7 @@ describe('a request that asks for another protocol than WebSocket', () => {
 })
 
 describe('the webhook', () => {
-  it('delivers every event once and in order, with its delay, from when it is switched on', async () => {
+  it('delivers every event once and in order, with its delay, once it is enabled', async () => {
     const { until, change, figures } = await start()
     await until(5)
     await change('interval=10&webhook=true')
@@ -411,7 +411,7 @@ describe('the webhook', () => {
     expect((await figures(got.at(-1))).deliveries[0]?.[0] ?? Infinity).toBeGreaterThan(got.at(-1) ?? 0)
   })
 
-  it('repeats what was cut off, and misses nothing', async () => {
+  it('retries deliveries that were cut off, and misses nothing', async () => {
     const { app, of, figures } = await start({}, 'interval=10&webhook=true')
     for (let cuts = 0; cuts < 5; cuts++) {
       const { newest } = await figures()
@@ -422,7 +422,7 @@ describe('the webhook', () => {
     expect(got).toEqual(upTo(got[0] ?? 0, got.at(-1) ?? 0))
   })
 
-  it('is switched off and on again', async () => {
+  it('is disabled and enabled again', async () => {
     const { change, figures } = await start({}, 'interval=10&webhook=true')
     await eventually(async () => expect((await figures()).deliveries.length).toBeGreaterThan(3))
     await change('interval=10&webhook=false')
@@ -437,7 +437,7 @@ describe('the webhook', () => {
     expect(all.map(([n]) => n)).not.toContain(webhookAfter)
   })
 
-  it('is switched on again after its receiver could not listen', async () => {
+  it('can be enabled again after its receiver failed to listen', async () => {
     const { change } = await start()
     const listen = vi.spyOn(NetServer.prototype, 'listen').mockImplementationOnce(function (this: NetServer) {
       process.nextTick(() => this.emit('error', new Error('EMFILE')))
@@ -450,7 +450,7 @@ describe('the webhook', () => {
     expect((await change('webhook=true')).status).toBe(200)
   })
 
-  it('has a receiver that listens only as long as somebody needs it, and takes only what is a delivery', async () => {
+  it('has a receiver that listens only while it is needed, and accepts only deliveries', async () => {
     const listen = vi.spyOn(createServer().constructor.prototype as { listen: () => unknown }, 'listen')
     const { app, of, figures } = await start({}, 'interval=10&webhook=true')
     const receivers = listen.mock.contexts as unknown as Server[]
@@ -466,7 +466,7 @@ describe('the webhook', () => {
 })
 
 describe('the figures', () => {
-  it('are the bytes that went over the connections, each technique with its own', async () => {
+  it('are the bytes of each technique’s own connections', async () => {
     const { app, of, poll, figures, until } = await start({}, 'interval=2000&bytes=8')
     const text = request('GET', of(paths.shortPolling, 'after=0'), { Connection: 'close' })
     const reply = await new Client(app.port, text).toEnd()
@@ -483,7 +483,7 @@ describe('the figures', () => {
     const { sse, webSocket, webhook } = (await figures()).techniques
     expect(sse).toMatchObject({ requests: 1, down: stream.received.length })
     expect(sse.eventBytes).toBe((/data: (.*)\n/.exec(stream.received)?.[1] ?? '').length)
-    // A frame of less than 126 bytes has a head of two, the first of which is no text.
+    // A frame of less than 126 bytes has a head of two bytes, the first of which is not text.
     expect(webSocket).toMatchObject({ requests: 1, up: handshake(of(paths.webSocket)).length })
     expect(webSocket.down).toBe(replyHead(socket).length + 4 + 2 * webSocket.events + webSocket.eventBytes)
     expect(webhook).toMatchObject({ requests: 0, up: 0, down: 0 })
@@ -525,7 +525,7 @@ describe('a cut', () => {
 })
 
 describe('a cut of a run', () => {
-  it('leaves a connection alone that has gone on to serve somebody else', async () => {
+  it('spares a connection that has served other requests since', async () => {
     const one = await start()
     const { app } = one
     const client = new Client(app.port, request('GET', one.of(paths.shortPolling)))

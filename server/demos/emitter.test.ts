@@ -13,11 +13,11 @@ const FAST = { interval: 5, timeout: 60_000 }
 const SLOW = { interval: 60_000, timeout: 600_000 }
 
 interface EmitterApp extends TestApp {
-  /** What the emitters called back so far, as `/springSSE/log` shows it. */
+  /** The emitters' callbacks so far, as shown by `/springSSE/log`. */
   calls: () => EmitterCallback[]
 }
 
-/** Begins with one who reads the log. */
+/** Starts with a reader of the log. */
 async function start(emitter: EmitterOptions): Promise<EmitterApp> {
   const app = await startApp({ emitter })
   const log = app.open('/springSSE/log')
@@ -36,7 +36,7 @@ async function allOf(client: Client): Promise<Record<string, string>[]> {
   return eventsOf(streamOf(client))
 }
 
-/** What is expected of a run: the data, its event number by number, as far as `last`. */
+/** The expected data of a run, event by event, up to `last`. */
 function data(run: number, last: number, first = 1): object[] {
   return Array.from({ length: last - first + 1 }, (_, n) => ({
     id: `${run}:${first + n}`,
@@ -67,7 +67,7 @@ describe('GET /springSSE', () => {
     expect(eventsOf(streamOf(client))).toHaveLength(1)
   })
 
-  it.each([0, 1, 3, 9])('?fail=%i fails after so many events: onError, then onCompletion', async (fail) => {
+  it.each([0, 1, 3, 9])('?fail=%i fails after that many events: onError, then onCompletion', async (fail) => {
     const reported = vi.spyOn(console, 'error')
     const app = await start(FAST)
     const client = app.open(`/springSSE?run=r&fail=${fail}`)
@@ -79,20 +79,23 @@ describe('GET /springSSE', () => {
     await eventually(() =>
       expect(app.calls()).toEqual(called('r', ['opened'], ['onError', 'failed'], ['onCompletion'])),
     )
-    // What went wrong inside stays inside.
+    // Internals are not revealed.
     expect(client.received).not.toMatch(/\?fail=|asked|Error|\.ts/)
     expect(JSON.stringify(app.calls())).not.toContain('asked')
     expect(reported).not.toHaveBeenCalled()
     reported.mockRestore()
   })
 
-  it.each([0, 2])('?hang=%i hangs after so many events, and times out: onTimeout, then onCompletion', async (hang) => {
-    const app = await start({ interval: 5, timeout: 400 })
-    const events = await allOf(app.open(`/springSSE?run=r&hang=${hang}`))
-    const run = Number.parseInt(events.at(-1)?.['id'] ?? '', 10)
-    expect(events).toEqual([...data(run, hang), { event: timeoutEvent, data: 'Timed out after 0.4 s' }, goodbye(run)])
-    await eventually(() => expect(app.calls()).toEqual(called('r', ['opened'], ['onTimeout'], ['onCompletion'])))
-  })
+  it.each([0, 2])(
+    '?hang=%i hangs after that many events, and times out: onTimeout, then onCompletion',
+    async (hang) => {
+      const app = await start({ interval: 5, timeout: 400 })
+      const events = await allOf(app.open(`/springSSE?run=r&hang=${hang}`))
+      const run = Number.parseInt(events.at(-1)?.['id'] ?? '', 10)
+      expect(events).toEqual([...data(run, hang), { event: timeoutEvent, data: 'Timed out after 0.4 s' }, goodbye(run)])
+      await eventually(() => expect(app.calls()).toEqual(called('r', ['opened'], ['onTimeout'], ['onCompletion'])))
+    },
+  )
 
   it.each(['fail', 'hang'])('?%s=10 is a run like any other', async (name) => {
     const app = await start(FAST)
@@ -134,14 +137,14 @@ describe('GET /springSSE', () => {
   })
 })
 
-describe('a client of /springSSE that comes back', () => {
+describe('a client of /springSSE that reconnects', () => {
   const run = Date.now() - 3_600_000
 
   it.each([
     ['the header', '', { 'Last-Event-ID': `${run}:7` }],
     ['the query', `?lastEventId=${run}:7`, {}],
     ['the header before the query', `?lastEventId=${run}:2`, { 'Last-Event-ID': `${run}:7` }],
-  ])('goes on after the id in %s, though the time of its run is over', async (_where, query, headers) => {
+  ])('resumes after the id in %s, even if the time of its run is over', async (_where, query, headers) => {
     const app = await start({ interval: 1_000, timeout: 10_000 })
     expect(await allOf(app.open(`/springSSE${query}`, headers))).toEqual([...data(run, 10, 8), goodbye(run)])
   })
@@ -181,7 +184,7 @@ describe('a client of /springSSE that comes back', () => {
 })
 
 describe('GET /springSSE/log', () => {
-  it('says when each was called', async () => {
+  it('has the time of each callback', async () => {
     const before = Date.now()
     const app = await start(FAST)
     await allOf(app.open('/springSSE?run=r'))
@@ -192,7 +195,7 @@ describe('GET /springSSE/log', () => {
     expect(times[1]).toBeLessThanOrEqual(Date.now())
   })
 
-  it('begins with what happens now, for a newcomer', async () => {
+  it('starts with new callbacks, for a newcomer', async () => {
     const app = await start(FAST)
     await allOf(app.open('/springSSE?run=before'))
     await eventually(() => expect(app.calls()).toHaveLength(2))
@@ -204,7 +207,7 @@ describe('GET /springSSE/log', () => {
     expect(streamOf(newcomer)).not.toContain('before')
   })
 
-  it('resumes after the last line that its reader saw', async () => {
+  it('resumes after the last line its reader saw', async () => {
     const app = await start(FAST)
     const reader = app.open('/springSSE/log')
     await reader.until(/\r\n\r\n/)
@@ -228,7 +231,7 @@ describe('GET /springSSE/log', () => {
     await eventually(() => expect(app.calls()).toEqual(called('r', ['opened'], ['onCompletion'])))
   })
 
-  it('that is full costs a run nothing but its lines', async () => {
+  it('that is full loses a run’s lines, with no other effect', async () => {
     const app = await startApp({ emitter: FAST, log: { maxChannels: 0 } })
     const events = await allOf(app.open('/springSSE?run=r'))
     expect(events).toEqual([...data(runOf(events), 10), goodbye(runOf(events))])

@@ -7,7 +7,7 @@ import { Streams } from '../sse/streams'
 import { Client, eventsOf, request, serve } from '../testing'
 import type { TimestampsOptions } from './timestamps'
 
-// As it is, but its calls can be seen.
+// The original, with its calls recorded.
 vi.mock('node:timers/promises', { spy: true })
 
 const MINUTE = 60_000
@@ -22,7 +22,7 @@ async function start(timestamps: TimestampsOptions = { count: 4, interval: MINUT
   return { streams, port, ask }
 }
 
-/** The first event that comes, of a stream that need not end. */
+/** The first event of a stream that need not end. */
 async function first(answer: Response): Promise<Record<string, string> | undefined> {
   expect(answer.status).toBe(200)
   const reader = (answer.body as ReadableStream<Uint8Array>).getReader()
@@ -33,7 +33,7 @@ async function first(answer: Response): Promise<Record<string, string> | undefin
   return eventsOf(body)[0]
 }
 
-/** What the server's clock on the wall shows. */
+/** The server's wall clock. */
 function wall(time: number): string {
   const at = new Date(time)
   const two = (n: number): string => String(n).padStart(2, '0')
@@ -103,7 +103,7 @@ describe('GET /sse', () => {
     expect(eventsOf(two)[0]).toMatchObject({ id: '1700000000001:1' })
   })
 
-  it('ends its work when the client leaves: no stream is left, and no wait goes on', async () => {
+  it('stops its work when the client leaves: no stream and no timer is left', async () => {
     const waits = vi.mocked(sleep).mockClear()
     const { port, streams } = await start()
     const clients = [1, 2, 3].map(() => new Client(port, request('GET', '/sse')))
@@ -130,7 +130,7 @@ describe('GET /sse', () => {
   })
 })
 
-describe('a client that comes back', () => {
+describe('a client that reconnects', () => {
   const run = Date.now() - 10 * MINUTE
   const rest = [3, 4].map((n) => ({ id: `${run}:${n}`, data: wall(run + (n - 1) * MINUTE) }))
 
@@ -139,12 +139,12 @@ describe('a client that comes back', () => {
     ['the query', `?lastEventId=${run}:2`, {}],
     ['the query, escaped', `?lastEventId=${encodeURIComponent(`${run}:2`)}`, {}],
     ['the header before the query', `?lastEventId=${run}:4`, { 'Last-Event-ID': `${run}:2` }],
-  ])('goes on after the id in %s, with what is due at once', async (_where, query, headers) => {
+  ])('resumes after the id in %s, with due timestamps at once', async (_where, query, headers) => {
     const { ask } = await start()
     expect(eventsOf(await (await ask(query, headers)).text())).toEqual([...rest, goodbye(run, 5)])
   })
 
-  it('waits for what is not due yet', async () => {
+  it('waits for timestamps that are not due yet', async () => {
     const { port } = await start()
     const recent = Date.now() - 1.5 * MINUTE
     const client = new Client(port, request('GET', '/sse', { 'Last-Event-ID': `${recent}:1` }))
@@ -241,7 +241,7 @@ describe('a client that comes back', () => {
     })
   })
 
-  it('to a server whose clock is a little behind goes on with its run', async () => {
+  it('to a server whose clock is a little behind continues its run', async () => {
     const { ask } = await start()
     const ahead = Date.now() + 3_000
     expect(eventsOf(await (await ask('', { 'Last-Event-ID': `${ahead}:4` })).text())).toEqual([goodbye(ahead, 5)])
@@ -260,7 +260,7 @@ describe('a clock that is set', () => {
   it.each([
     ['back', -60 * MINUTE],
     ['ahead', 60 * MINUTE],
-  ])('%s by an hour changes nothing for a stream that is open: it goes on in its rhythm', async (_how, change) => {
+  ])('%s by an hour changes nothing for an open stream: it keeps its rhythm', async (_how, change) => {
     const { port } = await start({ count: 4, interval: 50 })
     const client = new Client(port, request('GET', '/sse'))
     const run = Number(/id: (\d+):1\n/.exec(await client.until(/id: \d+:1\n/))?.[1])
@@ -273,7 +273,7 @@ describe('a clock that is set', () => {
     expect(ids).toEqual([1, 2, 3, 4, 5].map((n) => `${run}:${n}`))
   })
 
-  it('back by an hour does not keep a client that comes back waiting for it, nor give it an event twice', async () => {
+  it('back by an hour neither delays a client that reconnects, nor repeats an event', async () => {
     const { ask } = await start({ count: 4, interval: 5 })
     const run = Date.now()
     setClock(run - 60 * MINUTE)

@@ -4,13 +4,13 @@ import { clientKey } from './clientKey'
 const of = (ip: string): string => clientKey({ ip, socket: {} })
 
 describe('the key of a client', () => {
-  it('is an IPv4 address itself, also where it is written as IPv6', () => {
+  it('is the IPv4 address itself, even if it is written as IPv6', () => {
     for (const ip of ['192.0.2.1', '::ffff:192.0.2.1', '::ffff:c000:201', '0:0:0:0:0:FFFF:192.0.2.1'])
       expect(of(ip)).toBe('192.0.2.1')
     expect(of('192.0.2.2')).not.toBe(of('192.0.2.1'))
   })
 
-  it('is one for all addresses of an IPv6 /64, however they are written', () => {
+  it('is the same for all addresses of an IPv6 /64, in any notation', () => {
     const same = [
       '2001:db8:0:1::1',
       '2001:DB8::1:0:0:0:2',
@@ -28,7 +28,7 @@ describe('the key of a client', () => {
     },
   )
 
-  it('is of the socket where nothing else names an address, and one for all who have left', () => {
+  it('comes from the socket if nothing else names an address, and is the same for all clients that have left', () => {
     expect(clientKey({ socket: { remoteAddress: '::ffff:127.0.0.1' } })).toBe('127.0.0.1')
     expect(clientKey({ socket: {} })).toBe('')
   })

@@ -14,9 +14,9 @@ interface Stream {
   res: ServerResponse
   socket: Socket
   client: Client
-  /** What was called back, in order. */
+  /** The callbacks so far, in order. */
   calls: string[]
-  /** How many listeners of the emitter the socket has. */
+  /** How many listeners the emitter has on the socket. */
   listeners: () => number
 }
 
@@ -64,7 +64,7 @@ function completion(emitter: SseEmitter): Promise<void> {
   return new Promise((resolve) => emitter.onCompletion(resolve))
 }
 
-/** The chunks in which a body came. */
+/** The chunks of a received body. */
 function chunksOf(received: string): string[] {
   const chunks: string[] = []
   let rest = received.slice(received.indexOf('\r\n\r\n') + 4)
@@ -78,8 +78,8 @@ function chunksOf(received: string): string[] {
 }
 
 /**
- * Sends events of so many bytes until the network takes no more and the last of them waits. To be `writable` no more it has
- * to be longer than what Node holds before it asks to wait: 16 KiB, and from Node 22 on 64.
+ * Sends events of this size until the network accepts no more and the last event waits. To make the emitter not `writable`, an
+ * event must be larger than Node's high-water mark: 16 KiB, and from Node 22 on 64.
  */
 async function fill({ emitter, res }: Stream, bytes: number): Promise<void> {
   const event = { data: 'x'.repeat(bytes) }
@@ -94,7 +94,7 @@ async function fill({ emitter, res }: Stream, bytes: number): Promise<void> {
   }
 }
 
-/** From here on, time passes for emitters only when a test says so. Nothing else on the way stands still. */
+/** From here on, the test controls time for emitters. Everything else runs in real time. */
 function fakeTimers(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
 }
@@ -123,7 +123,7 @@ describe('opening', () => {
     expect(body).toBe('d\r\nretry: 1234\n\n\r\n')
   })
 
-  it('hints at 2 to 5 seconds by default, and not always at the same', async () => {
+  it('hints at a random 2 to 5 seconds by default', async () => {
     const { client } = await open()
     const hint = Number(/retry: (\d+)\n\n/.exec(await client.until(/retry: \d+\n\n/))?.[1])
     const hints = [hint, ...Array.from({ length: 200 }, retryHint)]
@@ -132,7 +132,7 @@ describe('opening', () => {
     expect(new Set(hints).size).toBeGreaterThan(50)
   })
 
-  it('takes both ends of the range of a random number', () => {
+  it('stays in range at both ends of the random number', () => {
     const random = vi.spyOn(Math, 'random')
     random.mockReturnValueOnce(0)
     expect(retryHint()).toBe(2_000)
@@ -147,7 +147,7 @@ describe('opening', () => {
     expect(chunksOf(await client.until(/first\n\n\r\n/))).toEqual(['data: first\n\n'])
   })
 
-  it('answers HEAD with the headers alone, completed, and the connection can be used again', async () => {
+  it('answers HEAD with the headers alone, completed, and the connection can be reused', async () => {
     const port = await serve((_req, res) => {
       new SseEmitter(nodeSink(res), { retry: 7 })
     })
@@ -167,7 +167,7 @@ describe('opening', () => {
     expect(calls).toEqual(['completion'])
   })
 
-  it('sends plain bytes to a client of HTTP/1.0, and closes', async () => {
+  it('sends plain bytes to an HTTP/1.0 client, and closes', async () => {
     const { emitter, client } = await open({ head: 'GET / HTTP/1.0\r\n\r\n', retry: 7 })
     emitter.send({ data: 'x' })
     emitter.complete()
@@ -220,7 +220,7 @@ describe('sending', () => {
     ])
   })
 
-  it('lets each event go without waiting for the next', async () => {
+  it('sends each event without waiting for the next', async () => {
     const { emitter, client } = await open()
     for (const data of ['one', 'two', 'three']) {
       emitter.send({ data })
@@ -229,7 +229,7 @@ describe('sending', () => {
     expect(chunksOf(client.received)).toHaveLength(4)
   })
 
-  it('throws for an event that cannot be encoded, and goes on', async () => {
+  it('throws for an event that cannot be encoded, and continues', async () => {
     const { emitter, client, calls } = await open({ retry: 1 })
     expect(() => emitter.send({ id: 'a\nb' })).toThrow(expect.objectContaining({ kind: 'id' }))
     expect(() => emitter.send({})).toThrow(expect.objectContaining({ kind: 'empty' }))
@@ -238,7 +238,7 @@ describe('sending', () => {
     expect(calls).toEqual([])
   })
 
-  it('throws for an event that is larger than what may wait, sends nothing of it, and goes on', async () => {
+  it('throws for an event that is larger than the limit, sends nothing of it, and continues', async () => {
     const { emitter, client, calls } = await open({ retry: 1, maxUnsentBytes: 100 })
     await client.until(/retry: 1\n\n/)
     const oversized = expect.objectContaining({ name: 'SseEmitterError', kind: 'oversized' }) as unknown
@@ -259,7 +259,7 @@ describe('sending', () => {
     expect(chunksOf(await client.until(/0\r\n\r\n/))).toEqual(['retry: 1\n\n', ''])
   })
 
-  it('returns false when the response was ended behind its back', async () => {
+  it('returns false if someone else has ended the response', async () => {
     const { emitter, res, calls } = await open()
     res.end()
     expect(emitter.send({ data: 'x' })).toBe(false)
@@ -324,7 +324,7 @@ describe('ending', () => {
     expect(listeners()).toBe(0)
   })
 
-  it.each(endings)('by %s calls those back that come late, each in a microtask', async (_name, expected, end) => {
+  it.each(endings)('by %s calls late callbacks too, each in a microtask', async (_name, expected, end) => {
     fakeTimers()
     const stream = await open({ timeout: 60_000 })
     const completed = completion(stream.emitter)
@@ -336,7 +336,7 @@ describe('ending', () => {
     expect(late).toEqual(expected)
   })
 
-  it('by complete sends what was sent, then the end of the body, and closes the connection', async () => {
+  it('by complete delivers all events, then the end of the body, and closes the connection', async () => {
     const { emitter, client, calls } = await open({ retry: 1 })
     emitter.send({ data: 'last' })
     emitter.complete()
@@ -357,7 +357,7 @@ describe('ending', () => {
     expect(calls).toEqual(['error 1 why', 'error 2 why', 'abort', 'completion 1', 'completion 2'])
   })
 
-  it('hands on the very error that it was given, and the cause of a broken response', async () => {
+  it('passes on the original error, and the cause of a broken response', async () => {
     const given = await open()
     const onError = vi.fn<(error: unknown) => void>()
     given.emitter.onError(onError)
@@ -390,7 +390,7 @@ describe('ending', () => {
     },
   )
 
-  it('calls those back that are registered inside a callback', async () => {
+  it('calls callbacks that are registered inside a callback', async () => {
     const { emitter } = await open()
     const calls: string[] = []
     emitter.onError(() => emitter.onError((error) => calls.push(`error ${String(error)}`)))
@@ -400,7 +400,7 @@ describe('ending', () => {
     expect(calls).toEqual(['error why', 'completion'])
   })
 
-  it.each(['onTimeout', 'onError'] as const)('lets %s send a goodbye', async (on) => {
+  it.each(['onTimeout', 'onError'] as const)('lets %s send a last message', async (on) => {
     fakeTimers()
     const { emitter, client } = await open({ timeout: 1_000, retry: 1 })
     emitter[on](() => {
@@ -439,7 +439,7 @@ describe('ending', () => {
       },
     ],
     ['rejects', () => Promise.reject(new Error('mine'))],
-  ])('reports a callback that %s, and goes on', async (_name, fail) => {
+  ])('reports a callback that %s, and continues', async (_name, fail) => {
     vi.mocked(console.error).mockImplementation(() => undefined)
     fakeTimers()
     const { emitter, calls, client } = await open({ timeout: 1_000 })
@@ -514,14 +514,14 @@ describe('a client that has left', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('half, but reads, still gets what was sent', async () => {
+  it('with only its sending half still gets all events', async () => {
     const { emitter, client } = await open({ retry: 1 })
     emitter.send({ data: 'x' })
     client.socket.end()
     expect(await client.toEnd()).toContain('data: x\n\n')
   })
 
-  it('cannot be sent to inside onError, which says so', async () => {
+  it('cannot be sent to inside onError: send returns false', async () => {
     const { emitter, client } = await open()
     const sent: boolean[] = []
     emitter.onError(() => sent.push(emitter.send({ data: 'goodbye' })))
@@ -533,7 +533,7 @@ describe('a client that has left', () => {
 })
 
 describe('a request that was pipelined', () => {
-  it('behind a live stream is refused, and the stream goes on', async () => {
+  it('behind a live stream is refused, and the stream continues', async () => {
     const streams: SseEmitter[] = []
     const errors: unknown[] = []
     const port = await serve((_req, res) => {
@@ -556,7 +556,7 @@ describe('a request that was pipelined', () => {
     expect(await client.toEnd()).toMatch(/data: on\n\n\r\n0\r\n\r\n$/)
   })
 
-  it('does not keep the stream before it from noticing that the client has left', async () => {
+  it('does not hide from the stream before it that the client has left', async () => {
     const emitters: SseEmitter[] = []
     let requests = 0
     const port = await serve((_req, res) => {
@@ -577,7 +577,7 @@ describe('a request that was pipelined', () => {
     expect(calls).toEqual(['error disconnected', 'completion'])
   })
 
-  it('behind an answer that has ended meanwhile is a stream like any other', async () => {
+  it('behind a response that has ended meanwhile is a stream like any other', async () => {
     const first = deferred<ServerResponse>()
     const port = await serve(async (_req, res) => {
       if (res.socket) {
@@ -594,7 +594,7 @@ describe('a request that was pipelined', () => {
 })
 
 describe('a slow client', () => {
-  it('overflows at the limit: what waits stays below it, and the connection goes', async () => {
+  it('overflows at the limit: fewer bytes wait, and the connection is cut', async () => {
     const maxUnsentBytes = 100_000
     const stream = await open({ maxUnsentBytes, reading: false })
     const { emitter, res, socket, calls } = stream
@@ -610,10 +610,10 @@ describe('a slow client', () => {
     expect(socket.destroyed).toBe(true)
   })
 
-  it('counts what waits exactly: an event that just fits is sent, one byte more is not', async () => {
+  it('counts waiting bytes exactly: an event that just fits is sent, one byte more is not', async () => {
     const { emitter, res, calls } = await open({ maxUnsentBytes: 1_000, retry: false })
     emitter.send({ data: 'x'.repeat(500) })
-    // All of one turn waits, also for a client that is fast.
+    // Everything sent in one turn waits, even for a fast client.
     const room = 1_000 - res.writableLength
     expect(emitter.write(Buffer.alloc(room, 'y'))).toBe(true)
     expect(calls).toEqual([])
@@ -621,7 +621,7 @@ describe('a slow client', () => {
     expect(calls).toEqual(['error overflow', 'completion'])
   })
 
-  it('that takes nothing is stalled after drainTimeout, and not before', async () => {
+  it('that reads nothing is stalled after drainTimeout, and not before', async () => {
     fakeTimers()
     const stream = await open({ drainTimeout: 1_000, reading: false })
     const { emitter, socket, calls } = stream
@@ -636,7 +636,7 @@ describe('a slow client', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('that drains in time lives on, and is told of once for each time', async () => {
+  it('that drains in time stays connected, and calls back once per drain', async () => {
     fakeTimers()
     const stream = await open({ drainTimeout: 1_000, heartbeat: 0, reading: false })
     const { emitter, socket, client, calls } = stream
@@ -659,7 +659,7 @@ describe('a slow client', () => {
     await client.until(/still there/)
   })
 
-  it('that never reads the rest after complete keeps the connection for drainTimeout at most', async () => {
+  it('that never reads the rest after complete keeps the connection for at most drainTimeout', async () => {
     fakeTimers()
     const stream = await open({ drainTimeout: 1_000, reading: false })
     const { emitter, res, socket, calls } = stream
@@ -691,7 +691,7 @@ describe('a slow client', () => {
 })
 
 describe('the heartbeat', () => {
-  it('is a comment after so much silence, again and again, and not before', async () => {
+  it('is a comment after each interval of silence, and not before', async () => {
     fakeTimers()
     const { client } = await open({ retry: 1, heartbeat: 1_000 })
     await client.until(/retry: 1\n\n/)
@@ -715,7 +715,7 @@ describe('the heartbeat', () => {
     expect(write).toHaveBeenCalledExactlyOnceWith(Buffer.from('4\r\n: \n\n\r\n'))
   })
 
-  it('waits anew after every event', async () => {
+  it('is postponed by every event', async () => {
     fakeTimers()
     const { emitter, client } = await open({ retry: 1, heartbeat: 1_000 })
     vi.advanceTimersByTime(900)
@@ -737,7 +737,7 @@ describe('the heartbeat', () => {
     expect(chunksOf(client.received)).toEqual(['retry: 1\n\n', 'event: ping\ndata: \n\n'])
   })
 
-  it('can be switched off, and then nothing is left to wait for', async () => {
+  it('can be disabled, and then no timer is left', async () => {
     fakeTimers()
     const { emitter, client } = await open({ retry: 1, heartbeat: 0 })
     expect(vi.getTimerCount()).toBe(0)
@@ -746,17 +746,17 @@ describe('the heartbeat', () => {
     expect(chunksOf(await client.until(/0\r\n\r\n/))).toEqual(['retry: 1\n\n', ''])
   })
 
-  it('keeps no process alive, and neither does any other timer of an emitter', async () => {
+  it('does not keep the process alive, and neither does any other timer of an emitter', async () => {
     const timers = vi.spyOn(globalThis, 'setTimeout')
     const { emitter } = await open({ timeout: 60_000 })
     emitter.complete()
-    // The timeout, the heartbeat, and the time that the client has to read the rest.
+    // The timeout, the heartbeat, and the timer for the client to read the rest.
     expect(timers.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef())).toEqual([false, false, false])
   })
 })
 
-describe('a connection that is kept', () => {
-  it('gathers no listeners over 50 streams', async () => {
+describe('a reused connection', () => {
+  it('accumulates no listeners over 50 streams', async () => {
     const connections = new Set<Http2Session>()
     const counts: Record<string, number>[] = []
     const warned = vi.fn<(warning: Error) => void>()

@@ -30,7 +30,7 @@ describe('encode', () => {
     expect(text({ comment: 'a\rdata: forged\nid: 1' })).toBe(': a\n: data: forged\n: id: 1\n\n')
   })
 
-  it('writes an empty data line for empty data, and none for none', () => {
+  it('writes an empty data line for empty data, and none without data', () => {
     expect(text({ data: '' })).toBe('data: \n\n')
     expect(text({ retry: 0 })).toBe('retry: 0\n\n')
     expect(text({ id: '' })).toBe('id: \n\n')
@@ -41,7 +41,7 @@ describe('encode', () => {
     expect(encode({ data: '连接成功' })).toEqual(Buffer.from('data: 连接成功\n\n', 'utf8'))
   })
 
-  it('replaces a lone surrogate in data as every UTF-8 encoder does', () => {
+  it('replaces a lone surrogate in data, like every UTF-8 encoder', () => {
     expect(text({ data: 'a\ud800b' })).toBe('data: a\ufffdb\n\n')
   })
 
@@ -77,14 +77,14 @@ describe('toEvent', () => {
     expect(toEvent(value)).toEqual(event)
   })
 
-  it('refuses what JSON cannot express', () => {
+  it('refuses values that JSON cannot express', () => {
     const circular: unknown[] = []
     circular.push(circular)
     for (const data of [circular, 1n, () => 1, Symbol('s')])
       expect(() => toEvent({ data })).toThrow(expect.objectContaining({ name: 'SseEncodeError', kind: 'data' }))
   })
 
-  it('takes an object for an event, and says how to send one that is data', () => {
+  it('treats an object as an event, and says how to send one that is data', () => {
     const price = { symbol: 'X', value: 1 } as Sendable
     expect(() => encode(toEvent(price))).toThrow(/An object that is data is sent as \{ data \}/)
   })

@@ -2,11 +2,11 @@ import { describeHub, type Store } from '../testingHub'
 import type { EventLog } from './eventLog'
 import { MemoryEventLog } from './memoryEventLog'
 
-/** One memory for several hubs. What was appended is remembered beside it, so that it can be set back to an earlier state. */
+/** One memory for several hubs. It also records what was appended, so that it can be set back to an earlier state. */
 function memoryStore(): Store {
   let now = 0
   let ids = 0
-  /** What was done to the log since it was empty, and may be done again. */
+  /** Everything done to the log since it was empty, to be replayed. */
   let deeds: { at: number; ids: number; data: string; redo: (log: MemoryEventLog) => string | null }[] = []
   const wakers = new Set<() => void>()
   let log = create()
@@ -28,7 +28,7 @@ function memoryStore(): Store {
     for (const wake of wakers) wake()
   }
 
-  /** Reads and writes whichever log there is. */
+  /** Reads and writes the current log. */
   const open = (): EventLog => ({
     retention: log.retention,
     append: (...args) => {

@@ -19,10 +19,10 @@ const eventually = (assertion: () => void): Promise<void> => vi.waitFor(assertio
 interface Backend {
   hub: Hub
   log: MemoryEventLog
-  /** In the order in which their clients came. */
+  /** In the order of their clients’ arrival. */
   emitters: SseEmitter[]
   port: number
-  /** A raw client of channel `c`. HTTP/1.0 has no chunks: what comes after the head is the stream. */
+  /** A raw client of channel `c`. HTTP/1.0 has no chunks: everything after the head is the stream. */
   connect: (after?: string | null) => Client
 }
 
@@ -61,7 +61,7 @@ async function publish(hub: Hub, ...contents: string[]): Promise<string[]> {
 }
 
 describe('a subscriber', () => {
-  it('gets what is kept and then what is new, in one stream, each with its position as the id', async () => {
+  it('gets stored events, then new ones, in one stream, each with its position as the id', async () => {
     const { hub, connect } = await backend()
     const before = await publish(hub, '1', '2')
     const client = connect()
@@ -72,7 +72,7 @@ describe('a subscriber', () => {
     expect(idsOf(text)).toEqual([...before, ...after])
   })
 
-  it('can start after what is kept', async () => {
+  it('can start after the stored events', async () => {
     const { hub, connect } = await backend({ from: 'now', greeting: 'hello' })
     const [, top] = await publish(hub, '1', '2')
     const client = connect()
@@ -82,7 +82,7 @@ describe('a subscriber', () => {
     expect(received(text)).toMatchObject([{ id: top, data: 'hello' }, { data: '3' }])
   })
 
-  it('that saw nothing but its greeting resumes from its start, and is greeted again, with no id to disturb its own', async () => {
+  it('that saw only its greeting resumes from its start, and is greeted again without an id', async () => {
     const { hub, connect } = await backend({ greeting: 'hello' })
     const first = connect()
     const [greeting] = received(await first.until(/hello\n\n/))
@@ -94,14 +94,14 @@ describe('a subscriber', () => {
     expect(more).toMatchObject([{ data: '1' }, { data: '2' }])
   })
 
-  it('that was cut off resumes after the last event that it saw', async () => {
+  it('that was cut off resumes after the last event it saw', async () => {
     const { hub, connect } = await backend()
     const positions = await publish(hub, '1', '2', '3', '4')
     const client = connect(positions[1])
     expect(data(await client.until(/data: 4\n/))).toEqual(['3', '4'])
   })
 
-  it('that left before it was subscribed, or later, leaves nothing behind', async () => {
+  it('that leaves before it is subscribed, or later, leaves nothing behind', async () => {
     const { hub, log, connect, emitters } = await backend()
     const client = connect()
     await publish(hub, '1')
@@ -129,7 +129,7 @@ describe('a subscriber', () => {
     expect([hub.size, log.size, log.bytes]).toEqual([100, 1, before])
   })
 
-  it('that saw nothing but its greeting in a channel without events resumes from 0, with all that came', async () => {
+  it('that saw only its greeting in a channel without events resumes from 0, with all events since', async () => {
     const { hub, connect } = await backend({ greeting: 'hello' })
     const first = connect()
     const [greeting] = received(await first.until(/hello\n\n/))
@@ -140,7 +140,7 @@ describe('a subscriber', () => {
     expect(idsOf(await second.until(/data: 2\n/))).toEqual([undefined, ...positions])
   })
 
-  it('that came after an end gets what follows it, and when it comes back too', async () => {
+  it('that came after an end gets the events after it, and again when it reconnects', async () => {
     const { hub, connect } = await backend({ greeting: 'hello' })
     await publish(hub, 'old')
     const end = await hub.over('c')
@@ -182,7 +182,7 @@ describe('a tick', () => {
     expect(read).toHaveBeenCalledTimes(1)
   })
 
-  it('sends a burst of a few hundred small events in one write also if its producer awaits each', async () => {
+  it('sends a burst of a few hundred small events in one write, even if its producer awaits each', async () => {
     const { hub, port } = await backend()
     const client = new Client(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
     await publish(hub, 'first')
@@ -219,7 +219,7 @@ describe('a tick', () => {
     expect(found).toEqual(Array.from({ length: 1_000 }, (_, n) => `<${n}>`))
   })
 
-  it('is paused for by a producer that awaits, which overtakes no socket', async () => {
+  it('pauses a producer that awaits, so that it overtakes no socket', async () => {
     const { hub, connect } = await backend({}, { maxEvents: 100 })
     const client = connect()
     await publish(hub, 'first')
@@ -232,7 +232,7 @@ describe('a tick', () => {
 })
 
 describe('over', () => {
-  it('sends every subscriber the rest and close, and ends its stream', async () => {
+  it('sends every subscriber the remaining events and close, and ends its stream', async () => {
     const { hub, connect } = await backend()
     const clients = [connect(), connect()]
     await publish(hub, '1')
@@ -250,7 +250,7 @@ describe('over', () => {
     expect(await hub.over('c')).toBe(null)
   })
 
-  it('answers a client that saw the end with 204, one that did not with the rest, and a newcomer with what is new', async () => {
+  it('answers 204 to a client that saw the end, sends the rest to one that did not, and new events to a newcomer', async () => {
     const { hub, connect } = await backend()
     const [first] = await publish(hub, 'old')
     const end = await hub.over('c')
@@ -261,7 +261,7 @@ describe('over', () => {
     expect(data(await newcomer.until(/new/))).toEqual(['new'])
   })
 
-  it('ends a stream whose client had seen the end, where the log could not say so in time', async () => {
+  it('ends a stream whose client had seen the end, if the log could not say so in time', async () => {
     const { hub, log, connect } = await backend({}, { onFailure: () => undefined })
     await publish(hub, '1')
     const end = await hub.over('c')
@@ -269,7 +269,7 @@ describe('over', () => {
     expect(received(await connect(end).toEnd())).toEqual([])
   })
 
-  it('tells those who wait for a first event, and needs nobody who knows of it: then there is nothing to end', async () => {
+  it('reaches subscribers that wait for a first event; without any there is nothing to end', async () => {
     const { hub, connect } = await backend()
     expect(await hub.over('c')).toBe(null)
     const client = connect()
@@ -278,14 +278,14 @@ describe('over', () => {
     expect(received(await client.toEnd())).toMatchObject([{ event: 'close', id: end }])
   })
 
-  it('ends what nobody has pushed to once, however often it is called before its subscribers are gone', async () => {
+  it('ends a channel without events once, however often it is called before its subscribers are gone', async () => {
     const { hub, log, connect } = await backend({ greeting: 'hello' })
     const client = connect()
     await client.until(/hello\n\n/)
     const overs = await Promise.all(Array.from({ length: 5 }, () => hub.over('c')))
     expect(overs).toEqual([expect.any(String), null, null, null, null])
     await client.toEnd()
-    // Whoever comes now waits for what follows that end, and may be sent away too.
+    // A new subscriber waits for the events after that end, and can be ended too.
     const next = connect()
     await next.until(/hello\n\n/)
     const again = await Promise.all([hub.over('c'), hub.over('c')])
@@ -342,7 +342,7 @@ describe('a gap', () => {
     },
   )
 
-  it('in a channel that has nothing is one stream-reset to its beginning', async () => {
+  it('in an empty channel is one stream-reset to its beginning', async () => {
     const { hub, connect } = await backend()
     const client = connect('e:7')
     await client.until(/stream-reset[^]*\n\n/)
@@ -353,7 +353,7 @@ describe('a gap', () => {
     expect(more).toMatchObject([{ data: '1' }])
   })
 
-  it('that a restart makes keeps nothing from those who come back late: 1,000 get one reset, then what is there', async () => {
+  it('after a restart loses nothing for late clients: 1,000 get one reset, then the stored events', async () => {
     const before = await backend()
     const [last = ''] = await publish(before.hub, 'before')
     const after = await backend()
@@ -369,7 +369,7 @@ describe('a gap', () => {
     expect(read.mock.calls.length).toBeLessThan(10)
   })
 
-  it('is told to a client whose events are no longer kept', async () => {
+  it('is reported to a client whose events are no longer stored', async () => {
     const { hub, connect } = await backend({}, { maxEvents: 2 })
     const positions = await publish(hub, '1', '2', '3', '4')
     const client = connect(positions[0])
@@ -398,7 +398,7 @@ describe('a client that does not read', () => {
     return { client, positions }
   }
 
-  it('loses nothing that is kept when it reads again', async () => {
+  it('loses no stored event when it reads again', async () => {
     const server = await backend({}, { maxBytes: 64 * 2 ** 20 })
     const { client, positions } = await stalled(server)
     const end = await server.hub.over('c')
@@ -406,7 +406,7 @@ describe('a client that does not read', () => {
     expect(idsOf(await client.toEnd())).toEqual([...positions, end])
   })
 
-  it('is told so once when what it missed is no longer kept, and goes on', async () => {
+  it('gets one reset if its missed events are no longer stored, and continues', async () => {
     const server = await backend({}, { maxEvents: 40 })
     const { client, positions } = await stalled(server)
     client.socket.resume()
@@ -417,12 +417,12 @@ describe('a client that does not read', () => {
     const events = received(await client.toEnd())
     const at = events.findIndex(({ event }) => event === 'stream-reset')
     const ids = events.map(({ id }) => id)
-    // The reset, and from there on everything.
+    // The reset, and everything after it.
     expect(ids).toEqual([...positions.slice(0, at), ...positions.slice(-41), last, end])
     expect(JSON.parse(events[at]?.['data'] ?? '')).toMatchObject({ reason: 'trimmed', requested: ids[at - 1] })
   })
 
-  it('costs a position and not a queue: 100 of them, 50 MB, under 20 MB, and the others get everything', async () => {
+  it('costs a position instead of a queue: 100 of them, 50 MB of events, under 20 MB of memory, and the others get everything', async () => {
     const { hub, emitters, port } = await backend({}, { drainTimeout: 600_000 })
     const deaf = Array.from({ length: 100 }, () => new Client(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'))
     await eventually(() => expect(emitters).toHaveLength(100))
@@ -476,7 +476,7 @@ describe('a log that fails', () => {
     read: MockInstance<EventLog['read']>
     append: MockInstance<EventLog['append']>
     onFailure: Mock
-    /** What subscribers got, as text, one each. */
+    /** The text that each subscriber received. */
     subscribe: (count: number, options?: Partial<SubscribeOptions>) => Promise<() => string[]>
     failed: unknown[]
   }
@@ -492,7 +492,7 @@ describe('a log that fails', () => {
       log,
       onFailure,
       failed,
-      // Their types are the contract's, whose results may come late.
+      // By their types, which are the contract's, results may come late.
       read: vi.spyOn(log as EventLog, 'read'),
       append: vi.spyOn(log as EventLog, 'append'),
       subscribe: async (count, subscription) => {
@@ -524,7 +524,7 @@ describe('a log that fails', () => {
     read.mockImplementation(fault)
     await publish(hub, '2')
     await eventually(() => expect(onFailure.mock.calls.length).toBeGreaterThan(3))
-    // Those who come meanwhile are let in too.
+    // Subscribers that come meanwhile are admitted too.
     const late = await subscribe(1, { greeting: 'hello' })
     const back = await subscribe(1, { after: 'e:1', greeting: 'hello' })
     read.mockRestore()
@@ -535,7 +535,7 @@ describe('a log that fails', () => {
     expect(hub.size).toBe(1)
   })
 
-  it('is asked less and less often, and as at first when it is back', async () => {
+  it('is asked less and less often, and normally again once it is back', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
     const { hub, read, subscribe } = faulty({ retryDelay: 100, deadline: 5_000 })
@@ -565,7 +565,7 @@ describe('a log that fails', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('doubles nothing by an answer that comes after it was asked again', async () => {
+  it('doubles nothing if an answer comes after it was asked again', async () => {
     const { hub, log, read, subscribe } = faulty()
     const texts = await subscribe(2)
     await turn()
@@ -610,13 +610,13 @@ describe('a log that fails', () => {
     expect(timers()).toBeLessThanOrEqual(1) // The wait of this test.
   })
 
-  it('by an append, publishes again if there is a key, once, and says so if there is none', async () => {
+  it('to append: the hub retries once with a key, and reports the failure without one', async () => {
     const { hub, append, log } = faulty()
     append.mockRejectedValueOnce(gone)
     await expect(hub.publish('c', { data: '1' })).rejects.toBe(gone)
     append.mockImplementationOnce(never)
     await expect(hub.publish('c', { data: '1' })).rejects.toMatchObject({ kind: 'unavailable', retryAfter: 5 })
-    // It happened, and the answer was lost.
+    // The append happened, but its answer was lost.
     append.mockImplementationOnce(async (...args) => {
       log.append(...args)
       return Promise.reject(gone)
@@ -630,13 +630,13 @@ describe('a log that fails', () => {
     await expect(hub.publish('c', { data: '3' }, { key: 'three' })).rejects.toThrow('a bug')
   })
 
-  it('by an end, says so', async () => {
+  it('to end: the hub reports the failure', async () => {
     const { hub, log } = faulty()
     vi.spyOn(log as EventLog, 'end').mockImplementationOnce(never)
     await expect(hub.over('c')).rejects.toMatchObject({ kind: 'unavailable' })
   })
 
-  it('by a watch that is interrupted, is looked at without being told', async () => {
+  it('to watch: the hub reads it without being notified', async () => {
     const { hub, log, read, subscribe, onFailure } = faulty()
     const watch = vi.spyOn(log as EventLog, 'watch').mockReturnValueOnce(() => undefined)
     const texts = await subscribe(1)
@@ -663,7 +663,7 @@ describe('a log that fails', () => {
 })
 
 describe('reads', () => {
-  /** A log whose reads take some turns of the event loop, and what it was asked. */
+  /** A log whose reads take some turns of the event loop, and a record of its calls. */
   function slow(): { hub: Hub; log: MemoryEventLog; reads: () => number; atOnce: () => number } {
     const log = new MemoryEventLog()
     onTestFinished(() => log.close())
@@ -706,7 +706,7 @@ describe('reads', () => {
     expect(atOnce()).toBeLessThan(4)
   })
 
-  it('that began before an event was appended hide it from nobody who waits for their answer', async () => {
+  it('that began before an event was appended do not hide it from subscribers that wait for them', async () => {
     const log = new MemoryEventLog()
     onTestFinished(() => log.close())
     const hub = new Hub(log)
@@ -745,7 +745,7 @@ describe('a channel with a snapshot', () => {
     )
   }
 
-  it('gives a newcomer one, whose id is where it continues, and then what follows', async () => {
+  it('gives a newcomer one, whose id is the position to continue from, and then the events after it', async () => {
     state.clear()
     const { hub, connect } = await backend({ snapshot, greeting: 'hello' })
     const [, top] = await change(hub, '1', '2')
@@ -763,7 +763,7 @@ describe('a channel with a snapshot', () => {
     expect(data(await back.until(/data: 3\n/))).toEqual(['hello', '3'])
   })
 
-  it('gives one instead of a reset, at once and to one who has fallen behind', async () => {
+  it('gives one instead of a reset, both on connecting and to a subscriber that has fallen behind', async () => {
     state.clear()
     const { hub, connect } = await backend({ snapshot }, { maxEvents: 2 })
     const positions = await change(hub, '1', '2', '3', '4')
@@ -815,9 +815,9 @@ describe('a channel with a snapshot', () => {
   })
 })
 
-/** An emitter without a socket, which takes everything. */
+/** An emitter without a socket, which accepts everything. */
 describe('an emitter that leaves a channel', () => {
-  it('gets nothing more of it, stays open, and can subscribe again', async () => {
+  it('gets no more of its events, stays open, and can subscribe again', async () => {
     const log = new MemoryEventLog()
     onTestFinished(() => log.close())
     const hub = new Hub(log)
@@ -906,7 +906,7 @@ function emitterThat({
   return emitter
 }
 
-/** A client that reads everything, keeps only the last offset, and fails on a hole. */
+/** A client that reads everything, remembers only the last offset, and fails on a gap. */
 async function reader(port: number): Promise<{ offset: number }> {
   const state = { offset: 0 }
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -929,7 +929,7 @@ async function reader(port: number): Promise<{ offset: number }> {
   return state
 }
 
-/** Bytes in use, garbage not counted. */
+/** Bytes in use, after garbage collection. */
 function memory(): number {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void

@@ -15,7 +15,7 @@ async function open(question?: Question): Promise<{ emitter: SseEmitter; client:
   return { emitter, client }
 }
 
-/** An iterator whose `next` waits for ever, as that of a source that has nothing new. */
+/** An iterator whose `next` waits forever, like that of a source without news. */
 function waiting() {
   const iterator = {
     next: vi.fn(() => new Promise<IteratorResult<string>>(() => undefined)),
@@ -26,7 +26,7 @@ function waiting() {
 }
 
 describe('iterate', () => {
-  it('sends what an async iterable yields, and leaves the stream open', async () => {
+  it('sends everything that an async iterable yields, and leaves the stream open', async () => {
     const { emitter, client } = await open()
     async function* answer(): AsyncGenerator<string> {
       for (const word of ['a', 'b']) {
@@ -43,7 +43,7 @@ describe('iterate', () => {
     expect(client.text()).toBe('data: a\n\ndata: b\n\nevent: e\ndata: {"n":1}\n\ndata: [2]\n\nevent: k\ndata: 3\n\n')
   })
 
-  it('asks for no more than a slow client takes, and goes on when it reads', async () => {
+  it('asks for no more than a slow client reads, and continues when it reads', async () => {
     const { emitter, client } = await open({ paused: true })
     let asked = 0
     function* events(): Generator<string> {
@@ -81,7 +81,7 @@ describe('iterate', () => {
     expect(source.return).toHaveBeenCalledOnce()
   })
 
-  it('returns the iterator when the client leaves while it is waited for', async () => {
+  it('closes the iterator if the client leaves while it is awaited', async () => {
     const { emitter, client } = await open({ paused: true })
     const source = { ...waiting(), next: () => Promise.resolve({ done: false as const, value: 'x'.repeat(100_000) }) }
     const done = emitter.iterate({ [Symbol.asyncIterator]: () => source })
@@ -100,7 +100,7 @@ describe('iterate', () => {
     expect(source.return).toHaveBeenCalledOnce()
   })
 
-  it('throws what the source throws, and what cannot be sent, and leaves the stream open', async () => {
+  it('throws errors of the source and of events that cannot be sent, and leaves the stream open', async () => {
     const { emitter } = await open()
     const source = { ...waiting(), next: () => Promise.reject(new Error('no database')) }
     await expect(emitter.iterate({ [Symbol.asyncIterator]: () => source })).rejects.toThrow('no database')

@@ -37,7 +37,7 @@ describe('a ring', () => {
     expect(log.read('c', positions[0] ?? '', all).gap).toMatchObject({ oldest: positions[2], latest: positions[4] })
   })
 
-  it('keeps 1,000 events and 4 MiB unless told otherwise', () => {
+  it('keeps 1,000 events and 4 MiB by default', () => {
     const log = create()
     push(log, 'many', 1_100)
     expect(kept(log, 'many')).toHaveLength(1_000)
@@ -45,7 +45,7 @@ describe('a ring', () => {
     expect(kept(log, 'large')).toHaveLength(8)
   })
 
-  it.each([100, 10_000])('looks at those events alone that it takes, drops or gives: of %i', (maxEvents) => {
+  it.each([100, 10_000])('touches only the events that it stores, drops or returns: of %i', (maxEvents) => {
     const log = create({ maxEvents, maxBytes: 2 ** 30, maxTotalBytes: 2 ** 30 })
     const positions = push(log, 'c', maxEvents)
     const look = vi.spyOn(Ring.prototype, 'at')
@@ -119,7 +119,7 @@ describe('retention', () => {
     expect(reasonOf(log, 'c', last ?? '')).toBe('epoch')
   })
 
-  it('lets a channel go when it was unused for its age, and a cursor into it has a gap', () => {
+  it('forgets a channel that was unused for its age, and a cursor into it has a gap', () => {
     const { log, clock } = aged()
     const [position] = push(log, 'c', 1)
     clock.now = 100
@@ -141,7 +141,7 @@ describe('retention', () => {
     expect(reasonOf(log, 'c', position)).toBe('epoch')
   })
 
-  it('keeps the end of a channel that is watched, so that whoever stands there is told what follows', () => {
+  it('keeps the end of a watched channel, so that a cursor there can be continued', () => {
     const { log, clock } = aged()
     const [first = ''] = push(log, 'c', 3)
     const last = log.end('c', { event: 'close' }) ?? ''
@@ -159,7 +159,7 @@ describe('retention', () => {
     expect([log.size, log.bytes]).toEqual([0, 0])
   })
 
-  it('has a gap at 0 when an epoch is forgotten that was there before what is kept', () => {
+  it('has a gap at 0 when an epoch before the stored ones is forgotten', () => {
     const { log, clock } = aged()
     push(log, 'c', 1)
     log.end('c', { event: 'close' })
@@ -190,7 +190,7 @@ describe('retention', () => {
     expect(log.bytes).toBe(0)
   })
 
-  it('sweeps what nobody asks for any more, without keeping the process alive', () => {
+  it('sweeps unused channels, without keeping the process alive', () => {
     vi.useFakeTimers()
     onTestFinished(() => void vi.useRealTimers())
     const log = create()
@@ -230,7 +230,7 @@ describe('capacity', () => {
       message: expect.stringMatching(/try again/) as string,
     })
 
-  it('refuses one channel too many, and serves those that are', () => {
+  it('refuses one channel too many, and serves the existing ones', () => {
     const { log, clock } = aged({ maxChannels: 2 })
     push(log, 'a', 1)
     push(log, 'b', 1)
@@ -244,7 +244,7 @@ describe('capacity', () => {
     push(log, 'c', 1)
   })
 
-  it('spends nothing on what is only read and watched', () => {
+  it('uses nothing for channels that are only read and watched', () => {
     const log = create({ maxChannels: 1, maxTotalBytes: 4_096 })
     for (let n = 0; n < 10_000; n++) {
       log.read(`c${n}`, n % 2 ? null : 'e:1', all)
@@ -265,7 +265,7 @@ describe('capacity', () => {
     expect(log.bytes).toBeLessThanOrEqual(20_000)
   })
 
-  it('lets a full ring go on, and a channel end, when all channels together are full', () => {
+  it('still accepts events in a full ring, and ends channels, when all channels together are full', () => {
     const log = create({ maxTotalBytes: 10_000, maxEvents: 5 })
     push(log, 'a', 5, 1_200)
     expect(() => push(log, 'b', 1, 1_200)).toThrow(refused('bytes'))
@@ -297,7 +297,7 @@ describe('capacity', () => {
     },
   )
 
-  it('counts epochs that are over, so that ending a channel again and again is bounded too', () => {
+  it('counts ended epochs, so that ending a channel again and again is bounded too', () => {
     const log = create({ maxTotalBytes: 100_000 })
     const cycle = (): void => {
       push(log, 'c', 1)
@@ -352,7 +352,7 @@ describe('a client', () => {
     expect(before() - start).toBeGreaterThan(7 * 60_000)
   })
 
-  it('gets back what is no longer kept: by age, by a ring that is full, by the end of a channel', () => {
+  it('gets back the room of events that are gone: by age, by a full ring, by the end of a channel', () => {
     const { log, clock } = aged({ maxTotalBytes: 2 ** 20, maxChannels: 1_000, maxEvents: 10 })
     fill(log, 'a', 'bytes')
     clock.now = 100
@@ -368,7 +368,7 @@ describe('a client', () => {
   })
 })
 
-it('an event that no log of this size can hold is too large, and not to be tried again', () => {
+it('an event that no log of this size can hold is too large, and should not be retried', () => {
   const log = create({ maxTotalBytes: 65_536, maxFrameBytes: 2 ** 20 })
   const append = (): unknown => log.append('a', { data: 'x'.repeat(65_000) })
   expect(append).toThrow(expect.objectContaining({ kind: 'oversized', retryAfter: null }))

@@ -13,7 +13,7 @@ import { nodeSink } from './nodeSink'
 const EVENT = Buffer.from('data: x\n\n')
 const bodyOf = (received: string): string => received.slice(received.indexOf('\r\n\r\n') + 4)
 
-it('frames a chunk once for all who are sent the same bytes in one turn', async () => {
+it('frames a chunk once for all receivers of the same bytes in one turn', async () => {
   const emitters: SseEmitter[] = []
   const written: unknown[][] = []
   const port = await serve(({ socket }, res) => {
@@ -31,14 +31,14 @@ it('frames a chunk once for all who are sent the same bytes in one turn', async 
   for (const emitter of emitters) emitter.write(EVENT)
   await Promise.all(clients.map((client) => client.until(/9\r\ndata: x\n\n\r\n$/)))
   expect(written[0]?.[0]).toBe(written[1]?.[0])
-  // Bytes that were reused all the same are framed again.
+  // In another turn, the same bytes are framed again.
   await new Promise(setImmediate)
   emitters[0]?.write(EVENT)
   expect(written[0]?.[1]).toEqual(written[0]?.[0])
   expect(written[0]?.[1]).not.toBe(written[0]?.[0])
 })
 
-it('sends at once what is written, and gathers what is sent in one turn', async () => {
+it('sends written bytes at once, and gathers events sent in one turn', async () => {
   const port = await serve((_req, res) => {
     const emitter = new SseEmitter(nodeSink(res), { retry: false })
     setImmediate(() => {
@@ -117,7 +117,7 @@ const gzipAll: RequestHandler = (_req, res, next) => {
   next()
 }
 
-it('sends nothing past a compression that ignores no-transform', async () => {
+it('does not bypass a compression that ignores no-transform', async () => {
   const emitters: SseEmitter[] = []
   const app = express()
     .use(gzipAll)
@@ -136,7 +136,7 @@ it('sends nothing past a compression that ignores no-transform', async () => {
   expect(text).toBe('retry: 7\n\ndata: x\n\ndata: y\n\n')
 })
 
-it('hears of a client that has left before the stream was opened, over HTTP/2 too', async () => {
+it('notices a client that left before the stream was opened, over HTTP/2 too', async () => {
   let check: (() => Promise<string[]>) | undefined
   const server = createHttp2Server((_req, res) => {
     const closed = once(res, 'close')

@@ -23,7 +23,7 @@ it('is a queue', () => {
   )
 })
 
-/** A ring whose arrays count each time that one of their items is read, written or removed. */
+/** A ring whose arrays count every read, write and removal of their items. */
 function countingRing(): { ring: Ring<number>; work: { items: number } } {
   const work = { items: 0 }
   const count = (key: string | symbol): void => {
@@ -36,7 +36,7 @@ function countingRing(): { ring: Ring<number>; work: { items: number } } {
       deleteProperty: (items, key) => (count(key), Reflect.deleteProperty(items, key)),
     })
   }
-  // Only what this copy of the module does is counted, and nothing else in the process has another Array.
+  // Counts only this copy of the module: nothing else in the process uses this Array.
   const exports: { Ring?: typeof Ring } = {}
   const source = readFileSync(new URL('ring.ts', import.meta.url), 'utf8')
   runInNewContext(transpile(source, { module: ModuleKind.CommonJS, target: ScriptTarget.ES2022 }), {
@@ -47,7 +47,7 @@ function countingRing(): { ring: Ring<number>; work: { items: number } } {
   return { ring: new exports.Ring<number>(), work }
 }
 
-it.each([100, 10_000, 100_000])('of %i items takes no more work than a small one', (length) => {
+it.each([100, 10_000, 100_000])('with %i items takes no more work than a small one', (length) => {
   const { ring, work } = countingRing()
   const workOf = (action: () => unknown): number => {
     const before = work.items

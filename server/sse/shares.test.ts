@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { Shares } from './shares'
 
-it('gives one client a half, two a third each, and nobody more than there is', () => {
+it('gives one client a half, two a third each, and never more than there is', () => {
   const shares = new Shares(60)
   const fill = (client: string): number => {
     let held = 0

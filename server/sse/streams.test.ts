@@ -10,7 +10,7 @@ import { CapacityError, Streams, type StreamLimits } from './streams'
 interface Opened {
   client: Client
   res: ServerResponse
-  /** What `open` returned or threw. */
+  /** The result or the error of `open`. */
   result: unknown
 }
 
@@ -21,7 +21,7 @@ interface OpenOptions extends SseEmitterOptions {
   leave?: boolean
 }
 
-/** Streams behind a server. A client says itself from which address it comes. */
+/** Streams behind a server. Clients name their own address. */
 async function start(limits?: StreamLimits, defaults?: SseEmitterOptions) {
   const streams = new Streams(limits, defaults)
   const results: ((result: [ServerResponse, unknown]) => void)[] = []
@@ -66,7 +66,7 @@ afterEach(() => {
 })
 
 describe('the count', () => {
-  it('is of the streams that are open', async () => {
+  it('counts open streams', async () => {
     const { streams, open } = await start()
     expect(streams.size).toBe(0)
     const first = await open()
@@ -110,7 +110,7 @@ describe('the count', () => {
     }
   })
 
-  it('has nothing of a client that had left before its stream was opened', async () => {
+  it('does not include a client that left before its stream was opened', async () => {
     const { streams, open } = await start({ total: 1 })
     for (let round = 0; round < 3; round++) {
       const { result } = await open({ leave: true })
@@ -119,7 +119,7 @@ describe('the count', () => {
     }
   })
 
-  it('has nothing of requests that were pipelined behind a stream, whose client then leaves', async () => {
+  it('does not include requests pipelined behind a stream whose client then leaves', async () => {
     const { streams, open } = await start()
     const asked = vi.spyOn(streams, 'open')
     const { client } = await open()
@@ -130,7 +130,7 @@ describe('the count', () => {
     await vi.waitFor(() => expect(streams.size).toBe(0))
   })
 
-  it('still has a completed stream whose client has not read to its end', async () => {
+  it('still includes a completed stream whose client has not read to its end', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { streams, open } = await start({}, { drainTimeout: 1_000 })
     const { client, res, result } = await open()
@@ -151,7 +151,7 @@ describe('the count', () => {
 })
 
 describe('the limits', () => {
-  it('refuse one stream more from an address, and let others in', async () => {
+  it('refuse one stream too many from an address, and admit others', async () => {
     const { streams, attempt, open } = await start({ perAddress: 2 })
     const { result } = await open({ address: '192.0.2.1' })
     await open({ address: '192.0.2.1' })
@@ -171,7 +171,7 @@ describe('the limits', () => {
     await open({ address: '192.0.2.1' })
   })
 
-  it('refuse one stream more in all, and end none to make room', async () => {
+  it('refuse one stream too many in total, and end none to make room', async () => {
     const { streams, attempt, open } = await start({ total: 2 })
     const { result, client } = await open({ address: '192.0.2.1' })
     await open({ address: '192.0.2.2' })
@@ -191,7 +191,7 @@ describe('the limits', () => {
     await open({ address: '192.0.2.3' })
   })
 
-  it('are 100 for an address by default', async () => {
+  it('are 100 per address by default', async () => {
     const { streams, attempt, open } = await start()
     for (let n = 0; n < 100; n++) await open()
     expect((await attempt()).result).toMatchObject({ kind: 'address' })
@@ -200,7 +200,7 @@ describe('the limits', () => {
 })
 
 describe('an emitter', () => {
-  it('has the options of all, and its own before them', async () => {
+  it('has the common options, overridden by its own', async () => {
     const { open } = await start({}, { retry: 111, maxUnsentBytes: 500 })
     const ofAll = await open()
     await ofAll.client.until(/retry: 111\n\n/)
@@ -212,7 +212,7 @@ describe('an emitter', () => {
 })
 
 describe('the limit of one client', () => {
-  it('is of all addresses of an IPv6 /64 together', async () => {
+  it('covers all addresses of an IPv6 /64 together', async () => {
     const { open, attempt } = await start({ perAddress: 2 })
     await open({ address: '2001:db8:0:1::1' })
     await open({ address: '2001:db8:0:1:ffff::2' })
@@ -220,7 +220,7 @@ describe('the limit of one client', () => {
     await open({ address: '2001:db8:0:2::1' })
   })
 
-  it('is of an IPv4 address, however it is written', async () => {
+  it('covers an IPv4 address in any notation', async () => {
     const { open, attempt } = await start({ perAddress: 1 })
     await open({ address: '192.0.2.1' })
     expect((await attempt({ address: '::ffff:192.0.2.1' })).result).toMatchObject({ kind: 'address' })
@@ -229,7 +229,7 @@ describe('the limit of one client', () => {
 })
 
 describe('the refusal', () => {
-  it('is none while streams are welcome, and says why when they are not', async () => {
+  it('is null while streams are accepted, and says why otherwise', async () => {
     const { streams, open } = await start({ total: 1 })
     expect(streams.refusal).toBeNull()
     const { result } = await open()
@@ -259,7 +259,7 @@ describe('the end', () => {
     await vi.waitFor(() => expect(streams.size).toBe(0))
   })
 
-  it('comes to one stream after the other, over the time that was given', async () => {
+  it('ends one stream after the other, over the given time', async () => {
     const { streams, open } = await start()
     const ends: number[] = []
     for (let n = 0; n < 4; n++) {
@@ -273,7 +273,7 @@ describe('the end', () => {
     expect(performance.now() - began).toBeGreaterThan(148)
   })
 
-  it('opens no more streams, and says that this is for a moment', async () => {
+  it('opens no more streams, and says that this is temporary', async () => {
     const { streams, attempt } = await start()
     await streams.end(0)
     const { result } = await attempt()
@@ -282,7 +282,7 @@ describe('the end', () => {
     expect(streams.size).toBe(0)
   })
 
-  it('passes over a stream that ends before its turn', async () => {
+  it('skips a stream that ends before its turn', async () => {
     const { streams, open } = await start()
     const calls: string[] = []
     const { result } = await open()

@@ -25,7 +25,7 @@ function open(init?: RequestInit, options?: SseEmitterOptions): Stream {
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-it('makes a response that streams', async () => {
+it('creates a response that streams', async () => {
   const { emitter, sink, calls } = open()
   expect(emitter.lastEventId).toBe('7')
   expect(sink.response.status).toBe(200)
@@ -42,11 +42,11 @@ it('makes a response that streams', async () => {
   expect(calls).toEqual(['completion', 'closed'])
 })
 
-it('has no response before the emitter, and says so', () => {
+it('throws if the response is read before there is an emitter', () => {
   expect(() => webSink(new Request('http://localhost')).response).toThrow('make an SseEmitter of this sink first')
 })
 
-it('gives the same bytes to many', async () => {
+it('shares the same bytes among many receivers', async () => {
   const streams = [open(), open()]
   const bytes = Buffer.from('data: shared\n\n')
   for (const { emitter } of streams) {
@@ -108,7 +108,7 @@ it('has no body for HEAD', async () => {
   expect(sink.closed).toBe(true)
 })
 
-it('breaks off for a client that is too slow, and for one that never reads the rest', async () => {
+it('cuts off a client that is too slow, and one that never reads the rest', async () => {
   const slow = open({}, { maxUnsentBytes: 30_000 })
   while (slow.emitter.write(Buffer.alloc(10_000)));
   expect(slow.calls).toEqual(['closed', 'error overflow', 'completion'])

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { Client, request, serve } from '../../testing'
 import { Meter, type Bytes } from './meter'
 
-/** A server whose requests for `/mine` are counted, and those for `/open` for as long as they are open. */
+/** A server that counts requests for `/mine`, and those for `/open` while they are open. */
 async function start() {
   const meter = new Meter()
   const account: Bytes = { up: 0, down: 0 }
@@ -47,7 +47,7 @@ describe('a meter', () => {
     expect(up).toBeGreaterThan(0)
   })
 
-  it('counts a response that is open as far as it has come, and to its end when the client leaves', async () => {
+  it('counts the sent part of an open response, and all of it when the client leaves', async () => {
     const { port, meter, account, sockets } = await start()
     const client = new Client(port, request('GET', '/open'))
     await client.until(/first/)
@@ -60,14 +60,14 @@ describe('a meter', () => {
     const [socket] = sockets
     if (!socket) throw new Error('There is no socket.')
     const gone = new Promise((resolve) => socket.once('close', resolve))
-    socket.on('error', () => undefined) // Half a request is none.
+    socket.on('error', () => undefined) // Half a request is an error.
     client.socket.destroy()
     await gone
     await turn()
     expect(account.up).toBe(request('GET', '/open').length + 4)
   })
 
-  it('counts nothing of a connection that is nobody’s any more', async () => {
+  it('counts nothing of a released connection', async () => {
     const { port, meter, account } = await start()
     const client = new Client(port, request('GET', '/mine'))
     await client.until(/you asked for/)

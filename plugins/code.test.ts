@@ -9,7 +9,7 @@ import { textOf, type Code, type Token } from '../client/site/code'
 import { code } from './code.ts'
 import { tokensOf } from './tokens.ts'
 
-// The grammars are compiled first, on a machine that may have other things to do.
+// The grammars are compiled first, on a machine that may be busy.
 vi.setConfig({ testTimeout: 60_000 })
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -22,7 +22,7 @@ beforeEach(() => {
   onTestFinished(() => rmSync(folder, { recursive: true }))
 })
 
-/** What a page gets that imports these files with `?code`. */
+/** The result of importing these files with `?code`. */
 async function imported(...files: string[]): Promise<Code[]> {
   const entry = join(folder, 'entry.js')
   const names = files.map((_file, n) => `code${n}`)
@@ -46,7 +46,7 @@ const shown = ['client/demos', 'server/demos'].flatMap((room) =>
 )
 
 describe('import with ?code', () => {
-  it('gives every character of the file, and its name from the root of the repository', async () => {
+  it('has every character of the file, and its path from the root of the repository', async () => {
     const all = await imported(...shown.map((file) => join(root, file)))
     expect(shown.length).toBeGreaterThan(10)
     for (const [n, file] of shown.entries()) {
@@ -55,7 +55,7 @@ describe('import with ?code', () => {
     }
   })
 
-  it('shows a file as it is now, also when an earlier one is kept', async () => {
+  it('shows the current file, even if an earlier version is cached', async () => {
     const file = join(folder, 'file.ts')
     for (const text of ['const a = 1\n', 'const b = 2\n', 'const a = 1\n']) {
       writeFileSync(file, text)
@@ -63,7 +63,7 @@ describe('import with ?code', () => {
     }
   })
 
-  it('of another kind of file fails, and says which ones can be shown', async () => {
+  it('of another kind of file fails, and names the supported ones', async () => {
     const file = join(folder, 'file.css')
     writeFileSync(file, '')
     await expect(imported(file)).rejects.toThrow('file.css?code: only .ts and .vue can be shown.')
@@ -81,7 +81,7 @@ describe('tokens', () => {
     return found
   }
 
-  it('are of the few kinds that a reader of TypeScript tells apart', async () => {
+  it('have the few kinds that readers of TypeScript tell apart', async () => {
     const source = '/** @default 1 */\nexport const f = (s: Set<x>) => g(`a${s.size}`, true)\n'
     expect(kinds(await tokensOf(source, 'typescript', cache))).toEqual({
       comment: ['/** @default 1 */'],
@@ -94,7 +94,7 @@ describe('tokens', () => {
     })
   })
 
-  it('are those of tags, attributes and TypeScript in a component', async () => {
+  it('cover tags, attributes and TypeScript in a component', async () => {
     const source =
       '<script setup lang="ts">\nconst a = 1\n</script>\n\n<template>\n  <p :id="a">{{ a }}</p>\n</template>\n'
     expect(kinds(await tokensOf(source, 'vue', cache))).toMatchObject({
@@ -105,7 +105,7 @@ describe('tokens', () => {
     })
   })
 
-  it('that were kept and are not whole are made anew', async () => {
+  it('are computed again if the cached ones are incomplete', async () => {
     const lines = await tokensOf('const a = 1\n', 'typescript', cache)
     const [kept = ''] = readdirSync(cache)
     truncateSync(join(cache, kept), 5)
@@ -114,7 +114,7 @@ describe('tokens', () => {
   })
 })
 
-it('colours a file completely on a machine that is so slow that every line takes seconds', async () => {
+it('colours a file completely, even on a machine so slow that every line takes seconds', async () => {
   const source = '<script setup lang="ts">\nimport { ref } from \'vue\'\nconst n = ref(1)\n</script>\n'
   const normal = await tokensOf(source, 'vue', cache)
   let now = Date.now()

@@ -29,7 +29,7 @@ const list = JSON.parse(source('registry.json')) as { name: string; homepage: st
 
 type Ask = (path: string) => Promise<Response>
 
-/** The page as `npm start` and `npm run serve` serve it, with nothing in it but the registry. */
+/** The page as served by `npm start` and `npm run serve`, with only the registry in it. */
 async function built(): Promise<Ask> {
   const folder = mkdtempSync(join(tmpdir(), 'registry-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
@@ -44,7 +44,7 @@ async function built(): Promise<Ask> {
   return (await startApp({ page: builtPage(folder) })).fetch
 }
 
-/** As `npm run dev` serves it. */
+/** As served by `npm run dev`. */
 async function live(): Promise<Ask> {
   const server = createHttpServer()
   const vite = await createServer({
@@ -71,7 +71,7 @@ describe.each([
   ['built', built],
   ['live', live],
 ])('the registry of the %s page', (_name, serve) => {
-  it('has every item as JSON, with the files as they are', async () => {
+  it('has every item as JSON, with the original files', async () => {
     const ask = await serve()
     for (const item of list.items) {
       const answer = await ask(`/r/${item.name}.json`)
@@ -91,14 +91,14 @@ describe.each([
 describe('registry.json', () => {
   const server = list.items.find(({ name }) => name === 'sse-server')
 
-  it('lists the composable, its transports and the server half, as the schema wants them', () => {
+  it('lists the composable, its transports and the server half, as required by the schema', () => {
     const names = ['use-event-source', 'fetch-transport', 'shared-transport', 'sse-server']
     expect(list.items.map(({ name }) => name)).toEqual(names)
     expect(typeof list.name).toBe('string')
     expect(typeof list.homepage).toBe('string')
     for (const { type, files, registryDependencies } of list.items) {
       for (const file of files) expect(file.type).toBe(type)
-      // They are addresses, and where this is hosted nobody knows.
+      // They are addresses, and nobody knows where this is hosted.
       expect(registryDependencies).toBeUndefined()
     }
   })
@@ -109,7 +109,7 @@ describe('registry.json', () => {
       for (const { target } of files) expect(target).toBeUndefined()
     }
     expect(server?.type).toBe('registry:file')
-    // `~` is the folder of the project, also where that keeps its source in src/.
+    // `~` is the folder of the project, even if its source is in src/.
     for (const { path, target } of server?.files ?? []) expect(target).toBe(`~/${path}`)
   })
 
@@ -118,7 +118,7 @@ describe('registry.json', () => {
     expect(server?.files.map(({ path }) => path)).toEqual(files.sort().map((name) => `server/sse/${name}`))
   })
 
-  it('gives each item all that its files import', () => {
+  it('gives each item everything that its files import', () => {
     for (const item of list.items) {
       const { files, dependencies = [] } = item
       const names = files.map(({ path }) =>
@@ -132,7 +132,7 @@ describe('registry.json', () => {
     }
   })
 
-  it('names the version of a package that is tested here', () => {
+  it('names the tested version of each package', () => {
     const { dependencies: installed } = JSON.parse(source('package.json')) as { dependencies: Record<string, string> }
     const [major] = (installed['eventsource-parser'] ?? '').split('.')
     const dependencies = list.items.flatMap((item) => item.dependencies ?? [])

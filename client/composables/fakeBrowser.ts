@@ -1,9 +1,9 @@
 /**
- * For tests: a browser whose tabs run in one process. Each has timers, listeners, locks and channels of its own, and can hang, be
- * frozen and crash alone. Time passes only while `run` runs, and the same seed repeats everything.
+ * For tests: a browser whose tabs run in one process. Each tab has its own timers, listeners, locks and channels, and can hang,
+ * freeze or crash alone. Time passes only while `run` runs, and the same seed repeats everything.
  *
- * Code of a page runs within `tab.do`, or in a task of that tab: what it finds as `setTimeout`, `BroadcastChannel` or `navigator`
- * is that tab's.
+ * A page's code runs within `tab.do`, or in a task of that tab: its `setTimeout`, `BroadcastChannel` and `navigator` are that
+ * tab's.
  */
 
 interface Task {
@@ -29,7 +29,7 @@ interface Listener {
   readonly signal: AbortSignal | undefined
 }
 
-/** What messages suffer on their way, out of 1: lost, or late by up to three seconds. */
+/** The share of messages that are lost, or late by up to three seconds. */
 export interface Weather {
   readonly lost: number
   readonly late: number
@@ -65,7 +65,7 @@ export class FakeBrowser {
     return tab
   }
 
-  /** @param tab Where it runs; null for the browser's own process, which neither hangs nor crashes. */
+  /** @param tab The tab it runs in; null for the browser's own process, which neither hangs nor crashes. */
   schedule(tab: FakeTab | null, source: string, delay: number, run: () => void): void {
     const due = this.now + delay
     const before = this.#tasks.findLastIndex(({ at }) => at <= due)
@@ -86,7 +86,7 @@ export class FakeBrowser {
     this.now = end
   }
 
-  /** Runs code of a tab, and what it does in microtasks. */
+  /** Runs code of a tab, and its microtasks. */
   async enter(tab: FakeTab, run: () => void): Promise<void> {
     this.current = tab
     run()
@@ -94,7 +94,7 @@ export class FakeBrowser {
     this.current = null
   }
 
-  /** What a tab left to do when it began to hang. Each source keeps its order; between sources there is none. */
+  /** Tasks left over when a tab began to hang. Each source keeps its order, but the order between sources is arbitrary. */
   wake(tab: FakeTab, first = ''): void {
     const sources = [...new Set(tab.backlog.map(({ source }) => source))]
     const places = new Map(sources.map((source) => [source, this.random()]))
@@ -103,7 +103,7 @@ export class FakeBrowser {
       this.schedule(tab, source, 0, run)
   }
 
-  /** Makes the globals those of whichever tab is running. */
+  /** Makes the globals those of the running tab. */
   install(): void {
     const here = (): FakeTab => {
       if (!this.current) throw new Error('No tab is running.')
@@ -161,7 +161,7 @@ export class FakeTab {
   throttle = 0
   readonly #browser: FakeBrowser
   #listeners: Listener[] = []
-  /** When its last message reaches the browser. */
+  /** When the tab's last message reaches the browser. */
   #sent = 0
 
   constructor(browser: FakeBrowser, id: string) {
@@ -177,7 +177,7 @@ export class FakeTab {
     this.isHanging = true
   }
 
-  /** @param first What it gets to do before everything else: `network`, `locks`, `timer`. */
+  /** @param first The source whose tasks run first: `network`, `locks`, `timer`. */
   wake(first = ''): void {
     this.isHanging = false
     this.#browser.wake(this, first)
@@ -200,7 +200,7 @@ export class FakeTab {
     await this.dispatch('document resume')
   }
 
-  /** The tab is gone, and was not told. The browser gives its locks to others. */
+  /** The tab is gone without notice. The browser gives its locks to others. */
   crash(): void {
     this.isGone = true
     for (const channel of this.#browser.channels) if (channel.tab === this) this.#browser.channels.delete(channel)
@@ -224,7 +224,7 @@ export class FakeTab {
     this.#listeners.push({ type, handle, signal })
   }
 
-  /** Messages reach the browser in order, and also after the tab has gone. */
+  /** Messages reach the browser in order, even after the tab is gone. */
   toBrowser(run: () => void): void {
     const { now, random } = this.#browser
     this.#sent = Math.max(this.#sent, now + random() * 3)
@@ -254,8 +254,8 @@ export class FakeTab {
 }
 
 /**
- * Every message goes through the browser. Those of one tab reach it in order, and from there on all keep their order on the way to one
- * receiver. Locks go another way: a lock that was released after a message may be granted before it arrives.
+ * Every message goes through the browser. One tab's messages reach it in order, and from there all messages to one receiver keep their
+ * order. Locks take another route: a lock that was released after a message may be granted before the message arrives.
  */
 export class FakeChannel {
   onmessage: ((event: { data: unknown }) => void) | null = null
@@ -298,7 +298,7 @@ export class FakeChannel {
   }
 }
 
-/** Exclusive locks, as far as they are needed here. */
+/** Exclusive locks, as far as these tests need them. */
 class FakeLocks {
   /** How often a lock was stolen. */
   stolen = 0
@@ -346,7 +346,7 @@ class FakeLocks {
     })
   }
 
-  /** Everything of a tab that is gone. */
+  /** Removes everything of a tab that is gone. */
   drop(tab: FakeTab): void {
     this.#pending = this.#pending.filter((request) => request.tab !== tab)
     for (const [name, request] of this.#held) if (request.tab === tab) this.#release(name, request)
@@ -388,7 +388,7 @@ class FakeLocks {
   }
 }
 
-/** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
+/** Random numbers from 0 to 1, reproducible by a seed (mulberry32). */
 function generator(seed: number): () => number {
   let state = seed
   return () => {

@@ -46,7 +46,7 @@ const connect = (options: FetchTransportOptions = {}, request: Partial<Transport
     sink,
   )
 
-/** Answers with a stream of that text, which ends or stays open. */
+/** Answers with a stream of this text, which ends or stays open. */
 const streams =
   (text: string, then: 'end' | 'stay'): RequestListener =>
   (_req, res) => {
@@ -114,7 +114,7 @@ describe('the method', () => {
   })
 })
 
-describe('what cannot be sent', () => {
+describe('a request that cannot be prepared', () => {
   it.each(['headers', 'body'] as const)('is the error of the caller, with its cause: %s', async (name) => {
     const cause = new Error('The token has expired.')
     connect({ method: 'POST', [name]: () => Promise.reject(cause) })
@@ -123,7 +123,7 @@ describe('what cannot be sent', () => {
     expect(requests).toEqual([])
   })
 
-  it('a body that is a stream is sent', async () => {
+  it('a stream can be the body', async () => {
     let body = ''
     listener = (req, res) => {
       req.on('data', (chunk) => (body += String(chunk)))
@@ -144,7 +144,7 @@ describe('what cannot be sent', () => {
 })
 
 describe('ids', () => {
-  it('are reported with their event, and only without one by themselves', async () => {
+  it('are reported with their event, and alone only without one', async () => {
     const log: string[] = []
     sink.id.mockImplementation((id) => log.push(`id ${id}`))
     sink.message.mockImplementation(({ data, id }) => log.push(`${data} ${id}`))
@@ -175,13 +175,13 @@ describe('the type of the response', () => {
   })
 })
 
-it('a line without an end does not fill the memory', { timeout: 30_000 }, async () => {
+it('an endless line does not fill the memory', { timeout: 30_000 }, async () => {
   let sent = 0
   listener = (_req, res) => {
     res.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('data: ')
     const part = Buffer.alloc(2 ** 20, 'x')
     const send = (): void => {
-      // Twice the bound, so that a client without one is found out.
+      // Twice the limit, so that a client without one would fail.
       while (sent++ < 128) if (!res.write(part)) return void res.once('drain', send)
     }
     send()

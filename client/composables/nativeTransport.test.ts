@@ -1,4 +1,4 @@
-/** The native transport against an EventSource that fails as the test says, and a `fetch` that answers as the test says. */
+/** The native transport against a scripted EventSource and a scripted `fetch`. */
 import { afterEach, beforeEach, describe, expect, it, vi, type Mock } from 'vitest'
 import { nativeTransport, type TransportConnection, type TransportRequest, type TransportSink } from './useEventSource'
 
@@ -19,7 +19,7 @@ class FakeEventSource extends EventTarget {
     this.onopen?.(new Event('open'))
   }
 
-  /** An event as a polyfill makes it, with a class of its own. */
+  /** A polyfill's event, with a class of its own. */
   send(type: string, data: string, lastEventId: string): void {
     this.dispatchEvent(Object.assign(new Event(type), { data, lastEventId }))
   }
@@ -117,7 +117,7 @@ describe('why the browser gave up', () => {
     expect(sink.fail).not.toHaveBeenCalled()
   })
 
-  it('stays unknown where the answer fails, as from another origin without permission', async () => {
+  it('stays unknown if the request fails, for example across origins without CORS', async () => {
     answer = () => Promise.reject(new TypeError('Failed to fetch'))
     connect()
     source().giveUp()
@@ -127,7 +127,7 @@ describe('why the browser gave up', () => {
     )
   })
 
-  it('stays unknown after 5 s without an answer, as when six streams are open', async () => {
+  it('stays unknown after 5 s without a response, for example when six streams are open', async () => {
     answer = () => new Promise(() => undefined)
     connect()
     source().giveUp()
@@ -161,7 +161,7 @@ describe('why the browser gave up', () => {
     expect(sink.fail.mock.calls[0]?.[0].retryAfter).toBe(60_000)
   })
 
-  it('is asked for once, without a cache, and dropped after its head', async () => {
+  it('is requested once, without a cache, and dropped after the head', async () => {
     answers(200, { 'Content-Type': 'text/event-stream' })
     connect({ withCredentials: true })
     source().giveUp()
@@ -173,7 +173,7 @@ describe('why the browser gave up', () => {
     expect(new Headers(init?.headers).get('Accept')).toBe('text/event-stream')
   })
 
-  it('is no longer asked for after close', async () => {
+  it('is no longer requested after close', async () => {
     answer = () => new Promise(() => undefined)
     const connection = connect()
     source().giveUp()
@@ -183,7 +183,7 @@ describe('why the browser gave up', () => {
   })
 })
 
-describe('the question must not cost an event', () => {
+describe('asking why must not cost an event', () => {
   const cases: [string, Partial<TransportRequest>, string, boolean][] = [
     ['never open', {}, '', true],
     ['open, with ids, same origin', { wasOpen: true }, '7', true],
@@ -209,12 +209,12 @@ describe('the question must not cost an event', () => {
     const [url = '', init] = asked.mock.calls[0] ?? []
     const header = new Headers(init?.headers).get('Last-Event-ID')
     const parameter = new URL(url).searchParams.get('lastEventId')
-    // After the last id received, and to another origin never in a header, which would need its permission first.
+    // After the last id received, and never in a header to another origin, which would need a preflight.
     if (id !== '') expect([header, parameter]).toContain(id)
     if (request.url === OTHER) expect(header).toBeNull()
   })
 
-  it('an id that is not ASCII is sent as its bytes', async () => {
+  it('a non-ASCII id is sent as its bytes', async () => {
     connect({ wasOpen: true, lastEventId: 'é连' })
     source().giveUp()
     await settle()
@@ -222,7 +222,7 @@ describe('the question must not cost an event', () => {
     expect(Buffer.from(header, 'latin1').toString()).toBe('é连')
   })
 
-  it('a page is never told that a stream is open while it is asked', () => {
+  it('a page never sees an open stream meanwhile', () => {
     connect()
     source().open()
     source().send('message', 'a', '7')
@@ -233,7 +233,7 @@ describe('the question must not cost an event', () => {
 })
 
 describe('events', () => {
-  it('of any class are heard, also those named error and open', () => {
+  it('of any class are received, even those named error and open', () => {
     const connection = connect()
     for (const name of ['error', 'open']) connection.listen(name)
     source().open()

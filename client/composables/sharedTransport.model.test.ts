@@ -14,7 +14,7 @@ const HISTORIES = Number(process.env['HISTORIES'] ?? 200)
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 
 const NAMES = ['message', 'a', 'b', 'c']
-/** Six of them are more than a tab keeps for others. */
+/** Six of them exceed what a tab keeps for others. */
 const LONG = 'x'.repeat(2 ** 18)
 
 interface Published {
@@ -24,11 +24,11 @@ interface Published {
 }
 
 interface Rules {
-  /** Events have ids, and a connection resumes after the one it names. Otherwise it brings what is published while it is open. */
+  /** Events have ids, and a connection resumes after its id. Otherwise it receives only what is published while it is open. */
   readonly ids: boolean
-  /** A new stream begins with an id that says where it is. */
+  /** A new stream starts with an id that says where it is. */
   readonly greets: boolean
-  /** Like `fetchTransport`: a connection brings every event, and fails when it is lost. Otherwise like native EventSource. */
+  /** Like `fetchTransport`: a connection receives every event, and fails when it is lost. Otherwise like native EventSource. */
   readonly all: boolean
 }
 
@@ -72,13 +72,13 @@ class Server {
 class Connection implements TransportConnection {
   isOver = false
   readonly tab: FakeTab
-  /** Events without an id, as they were reported. */
+  /** Events without an id, as reported. */
   readonly reported: number[] = []
   readonly #server: Server
   readonly #sink: TransportSink
   readonly #names = new Set<string>()
   #id: string
-  /** Where the server is; null before it has answered. */
+  /** The server's position in the stream; null before it has answered. */
   #sent: number | null = null
   #life = 0
   #last = 0
@@ -119,7 +119,7 @@ class Connection implements TransportConnection {
     })
   }
 
-  /** What was published since. */
+  /** The events published since. */
   send(): void {
     if (this.#sent === null) return
     for (const { n, event, isLong } of this.#server.published.slice(this.#sent)) {
@@ -141,7 +141,7 @@ class Connection implements TransportConnection {
     this.#sink.message({ event, data: `${n} ${at} ${text}`, id: this.#id })
   }
 
-  /** Lost on the way, with everything that was not read yet. */
+  /** Loses the connection, with everything not read yet. */
   lose(): void {
     if (this.isOver) return
     this.#life++
@@ -159,7 +159,7 @@ class Connection implements TransportConnection {
     })
   }
 
-  /** In a task of the tab, in order. */
+  /** Runs in a task of the tab, in order. */
   #after(delay: number, run: () => void): void {
     const { browser } = this.#server
     const life = this.#life
@@ -170,10 +170,10 @@ class Connection implements TransportConnection {
   }
 }
 
-/** Does what the composable does, and checks what comes. */
+/** Behaves like the composable, and checks everything it receives. */
 class Page {
   readonly tab: FakeTab
-  /** From where each name is listened to; null if that is where the page joined. */
+  /** The position from which each name is listened to; null if that is where the page joined. */
   readonly names = new Map<string, number | null>()
   readonly heard: number[] = []
   /** Where it joined. */
@@ -185,7 +185,7 @@ class Page {
   #id = ''
   #wasOpen = false
   #retry = 0
-  /** The event before, as connection and number within it; null if what comes next may be anything. */
+  /** The previous event, as connection and number within it; null if any event may come next. */
   #before: { connection: number; at: number } | null = null
 
   readonly #isGentle: boolean
@@ -257,7 +257,7 @@ class Page {
     if (this.names.has(name)) return
     this.names.set(name, this.#id === '' ? null : Number(this.#id))
     this.#connection?.listen(name)
-    // Native moves to another group, and what came without an id is not repeated there.
+    // Native moves to another group, where events without an id are not repeated.
     if (!this.#server.rules.all) this.#before = null
   }
 
@@ -278,7 +278,7 @@ class Page {
     if (this.names.has(event)) this.heard.push(n)
   }
 
-  /** What it should have heard. */
+  /** The events it should have received. */
   get expected(): number[] {
     const { start } = this
     if (start === null) return []
@@ -304,7 +304,7 @@ async function history(seed: number, tally: Tally): Promise<void> {
   const { random } = browser
   const chance = (share: number): boolean => random() < share
   const rules: Rules = { ids: chance(0.75), greets: chance(0.7), all: chance(0.5) }
-  /** Nothing happens that would have two tabs lead at once: then streams without ids do not repeat an event either. */
+  /** Nothing makes two tabs lead at once: then even streams without ids do not repeat an event. */
   const isGentle = chance(0.3)
   const server = new Server(browser, rules)
   const pages: Page[] = []
@@ -390,7 +390,7 @@ async function history(seed: number, tally: Tally): Promise<void> {
     }),
   }
 
-  /** Whoever is awake, and loses no more messages, gets everything within the time that it takes to steal a lock. */
+  /** Tabs that are awake, and lose no more messages, get everything within the time it takes to steal a lock. */
   async function check(): Promise<void> {
     for (let turn = 0; turn < 20; turn++) {
       server.publish(NAMES[turn % NAMES.length] ?? '')
@@ -427,7 +427,7 @@ async function history(seed: number, tally: Tally): Promise<void> {
       }
     }
     browser.weather = CALM
-    // First without those that sleep, whatever they hold.
+    // First without sleeping tabs, whatever locks they hold.
     await check()
     for (const { wake } of asleep.splice(0)) await wake()
     await check()

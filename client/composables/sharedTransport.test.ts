@@ -1,5 +1,5 @@
 // @vitest-environment node
-/** What tabs that share a connection tell each other, in a browser of which every message and every moment is the test's. */
+/** Tabs that share a connection, in a fake browser whose messages and time the test controls. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CALM, FakeBrowser, type FakeTab } from './fakeBrowser'
 import { sharedTransport } from './sharedTransport'
@@ -45,7 +45,7 @@ const newest = (): Inner => {
   return inner
 }
 
-/** What the inner connection reports, in a task of its tab. */
+/** Reports of the inner connection, in a task of its tab. */
 async function report(what: (sink: TransportSink) => void, inner: Inner = newest()): Promise<void> {
   browser.schedule(inner.tab, 'network', 0, () => {
     if (!inner.isClosed) what(inner.sink)
@@ -75,10 +75,10 @@ async function openBy(inner: Inner): Promise<void> {
   await report((sink) => sink.open(), inner)
 }
 
-/** Until nobody has anything more to say. */
+/** Runs until all messages are delivered. */
 const settle = (): Promise<void> => browser.run(20)
 
-/** Until another tab connects, because the leader hangs. */
+/** Runs until another tab connects, because the leader hangs. */
 async function untilTakeover(): Promise<void> {
   const before = connections.length
   while (connections.length === before) await browser.run(100)
@@ -186,7 +186,7 @@ afterEach(async () => {
 })
 
 describe('one connection', () => {
-  it('is shared: all tabs hear everything, and a late one starts at the newest event', async () => {
+  it('is shared: all tabs receive everything, and a late one starts at the newest event', async () => {
     const first = await open()
     await openBy(newest())
     await say('1:a')
@@ -206,7 +206,7 @@ describe('one connection', () => {
     expect(live()).toHaveLength(5)
   })
 
-  it('is every tab’s own where there are no locks', async () => {
+  it('is every tab’s own without Web Locks', async () => {
     Reflect.deleteProperty(navigator, 'locks')
     await open()
     await open()
@@ -214,7 +214,7 @@ describe('one connection', () => {
     for (const { connection, tab } of pages) await tab.do(() => connection?.close())
   })
 
-  it('is every tab’s own where locks are refused', async () => {
+  it('is every tab’s own if locks are refused', async () => {
     browser.locks.isRefused = true
     const page = await open({ lastEventId: '7' })
     await openBy(newest())
@@ -230,7 +230,7 @@ describe('one connection', () => {
     expect(live()).toHaveLength(1)
   })
 
-  it('passes on at once, from where it was, and nobody is told that anything happened', async () => {
+  it('is handed over at once, resumes where it was, and no page notices', async () => {
     const first = await open()
     await openBy(newest())
     const second = await open()
@@ -246,7 +246,7 @@ describe('one connection', () => {
     expect(browser.locks.stolen).toBe(0)
   })
 
-  it('is made with what its tab knows, and no more', async () => {
+  it('is made with only what its tab knows', async () => {
     const first = await open({ lastEventId: '5' })
     const second = await open()
     expect(newest().request).toMatchObject({ lastEventId: '5', wasOpen: false })
@@ -256,7 +256,7 @@ describe('one connection', () => {
     expect(newest().request).toMatchObject({ lastEventId: '5', wasOpen: false })
   })
 
-  it('that takes its time to pass on is told to be gone', async () => {
+  it('is reported as lost if the handover takes too long', async () => {
     const first = await open()
     await openBy(newest())
     const second = await open()
@@ -322,21 +322,21 @@ describe('one connection', () => {
 })
 
 describe('names', () => {
-  it('make no difference to an inner transport that receives every event', async () => {
+  it('do not matter to an inner transport that receives every event', async () => {
     await open({ transport: all })
     const other = await open({ transport: all, names: ['message', 'a'] })
     await other.listen('b')
     expect(connections).toHaveLength(1)
   })
 
-  it('are groups of their own to native: nobody receives what it was not told', async () => {
+  it('form groups with native: each tab receives only the names it was told', async () => {
     await open()
     await open({ names: ['a', 'message'] })
     await open({ names: ['message', 'a'] })
     expect(live().map(({ names }) => names)).toEqual([['message'], ['a', 'message']])
   })
 
-  it('that come later, many in one turn, move the tab once, and it resumes by id', async () => {
+  it('added later, many in one turn, move the tab once, and it resumes by id', async () => {
     const first = await open()
     const mover = await open()
     await say('1:a', '2:b')
@@ -351,7 +351,7 @@ describe('names', () => {
     expect(mover.messages).toEqual(['1:a', '2:b', '3:c'])
   })
 
-  it('that come later move the tab to whoever listens to them already, with what it lacks, and no more', async () => {
+  it('added later move the tab to the group that has them, with exactly the events it lacks', async () => {
     const ahead = await open({ names: ['message', 'x'] })
     const [wide] = connections
     const mover = await open()
@@ -366,7 +366,7 @@ describe('names', () => {
     expect(live()).toEqual([wide])
   })
 
-  it('move no tab into a stream of another place: it asks the server until the two meet', async () => {
+  it('added later do not skip events: the tab asks the server until it meets its new group', async () => {
     await open({ names: ['message', 'x'] })
     const [wide] = connections
     const mover = await open()
@@ -396,7 +396,7 @@ describe('a tab that was away', () => {
     expect(connections).toHaveLength(1)
   })
 
-  it('is found by its id, also by the one that the leader resumed after', async () => {
+  it('is found by its id, even by the one that the leader resumed after', async () => {
     await open({ lastEventId: '2' })
     await say('3:c', '4:d')
     const late = await open({ lastEventId: '3' })
@@ -406,7 +406,7 @@ describe('a tab that was away', () => {
     expect(connections).toHaveLength(1)
   })
 
-  it('asks the server where the leader no longer knows, until it is where that is', async () => {
+  it('asks the server if the leader no longer knows its place, until they meet', async () => {
     const other = await open()
     const [leading] = connections
     const away = await open()
@@ -427,7 +427,7 @@ describe('a tab that was away', () => {
     expect(other.messages).toEqual(['0:a', ...missed, '1501:b'])
   })
 
-  it('and asks the server leads with that connection, if nobody else is left', async () => {
+  it('and asks the server leads with that connection if it is the only tab left', async () => {
     const leader = await open()
     await say('5:a')
     const page = await open({ lastEventId: '1' })
@@ -453,7 +453,7 @@ describe('a tab that was away', () => {
   })
 })
 
-describe('a leader that is slow', () => {
+describe('a slow leader', () => {
   it('keeps its lock through ordinary long tasks, one after another', async () => {
     const leader = await open()
     const others = [await open(), await open(), await open()]
@@ -467,7 +467,7 @@ describe('a leader that is slow', () => {
     expect(connections).toHaveLength(1)
   })
 
-  it('and answers when asked keeps its lock, however quiet the stream and late the timers', async () => {
+  it('that answers when asked keeps its lock, however quiet the stream and late the timers', async () => {
     await open()
     const hidden = await open()
     hidden.tab.throttle = 60_000
@@ -490,7 +490,7 @@ describe('a leader that is slow', () => {
     expect(live().filter(({ tab }) => tab !== leader.tab)).toHaveLength(1)
     expect(newest().request.lastEventId).toBe('2')
     await say('3:c', '4:d')
-    // It has events of its own connection to handle before it hears of anything.
+    // It handles events of its own connection before any message.
     for (const text of 'cde')
       await report((sink) => sink.message({ event: 'message', data: text, id: String('_abcde'.indexOf(text)) }), old)
     leader.tab.wake('network')
@@ -500,7 +500,7 @@ describe('a leader that is slow', () => {
     expect(live()).toHaveLength(1)
   })
 
-  it('repeats nothing that another leader brings, in a stream without ids', async () => {
+  it('repeats no events of another leader, in a stream without ids', async () => {
     const leader = await open()
     const old = newest()
     const other = await open()
@@ -516,7 +516,7 @@ describe('a leader that is slow', () => {
     expect(leader.messages).toEqual([':a', ':b', ':c', ':d'])
   })
 
-  it('is not heard any more, once another has its lock', async () => {
+  it('is ignored once another tab has its lock', async () => {
     const leader = await open()
     const other = await open()
     await say('a')
@@ -531,7 +531,7 @@ describe('a leader that is slow', () => {
     leader.tab.wake()
   })
 
-  it('with a clock that was set back is still heard', async () => {
+  it('is not ignored because its clock was set back', async () => {
     const first = await open()
     const second = await open()
     await say('1:a')
@@ -554,7 +554,7 @@ describe('a leader that is slow', () => {
 })
 
 describe('the end of the connection', () => {
-  it('is the end for all tabs, and nobody connects by itself', async () => {
+  it('is the end for all tabs, and none of them connects', async () => {
     const all = [await open(), await open(), await open()]
     await report((sink) => sink.end('no-content'))
     await browser.run(15_000)
@@ -563,7 +563,7 @@ describe('the end of the connection', () => {
     expect(browser.locks.size).toBe(0)
   })
 
-  it('is a failure for all; who is back first leads, and the others get what they missed', async () => {
+  it('can be a failure for all; the first tab back leads, and the others get their missed events', async () => {
     const [first, second, third] = [await open(), await open(), await open()]
     await say('1:a')
     await report((sink) =>
@@ -585,7 +585,7 @@ describe('the end of the connection', () => {
     expect(connections).toHaveLength(2)
   })
 
-  it('is heard of by whoever leads next before it connects', async () => {
+  it('reaches the next leader before it connects', async () => {
     const leader = await open()
     const next = await open()
     next.tab.hang()
@@ -624,7 +624,7 @@ describe('the end of the connection', () => {
     expect(browser.locks.stolen).toBe(0)
   })
 
-  it('releases its lock even where no message arrives', async () => {
+  it('releases its lock even if no message arrives', async () => {
     const leader = await open()
     const other = await open()
     browser.weather = { lost: 1, late: 0 }
@@ -634,7 +634,7 @@ describe('the end of the connection', () => {
     expect(live().map(({ tab }) => tab)).toEqual([other.tab])
   })
 
-  it('is no failure if the page is about to leave', async () => {
+  it('is not a failure if the page is about to leave', async () => {
     const leader = await open()
     const other = await open()
     await leader.tab.do(() => {
@@ -646,7 +646,7 @@ describe('the end of the connection', () => {
     expect(live()).toHaveLength(1)
   })
 
-  it('comes at once where the transport cannot even start', async () => {
+  it('comes at once if the transport cannot even start', async () => {
     const failing: Transport = () => {
       throw new TypeError('No EventSource.')
     }
@@ -656,7 +656,7 @@ describe('the end of the connection', () => {
 })
 
 describe('an id', () => {
-  it('is told with its event, and by itself only if it has none', async () => {
+  it('is reported with its event, and alone only if it has none', async () => {
     const leader = await open()
     const other = await open()
     await report((sink) => {
@@ -672,7 +672,7 @@ describe('an id', () => {
 })
 
 describe('retry and retrying', () => {
-  it('reach all tabs, each time, and late ones know the delay', async () => {
+  it('reach all tabs each time, and late tabs know the delay', async () => {
     const all = [await open(), await open()]
     await report((sink) => {
       sink.retry(10)

@@ -1,4 +1,4 @@
-/** In components: what is rendered, and that the end of the component is the end of the stream. */
+/** In components: rendering, and the stream's end with its component. */
 import { flushPromises, mount } from '@vue/test-utils'
 import { renderToString } from '@vue/server-renderer'
 import { describe, expect, it, vi } from 'vitest'
@@ -16,7 +16,7 @@ import {
 } from 'vue'
 import { useEventSource, type Transport, type TransportSink } from './useEventSource'
 
-/** A transport that has the sinks of the connections that are open. */
+/** A transport that exposes the sinks of its open connections. */
 function wire(): { transport: Transport; open: Set<TransportSink> } {
   const open = new Set<TransportSink>()
   const transport: Transport = (_request, sink) => {
@@ -45,7 +45,7 @@ function send(open: Set<TransportSink>, data: string): void {
 }
 
 describe('in a component', () => {
-  it('what arrives is rendered, and so is the status', async () => {
+  it('content and status are rendered', async () => {
     const { transport, open } = wire()
     const component = mount(streaming(transport))
     expect(component.get('output').text()).toBe('idle')
@@ -88,7 +88,7 @@ describe('in a component', () => {
     expect(open.size).toBe(0)
   })
 
-  it('KeepAlive keeps the stream: what came while the component was away is there', async () => {
+  it('KeepAlive keeps the stream: events that came while the component was inactive are there', async () => {
     const { transport, open } = wire()
     const shown = ref(true)
     const child = streaming(transport)
@@ -109,7 +109,7 @@ describe('in a component', () => {
 })
 
 describe('immediate', () => {
-  it('starts when the component is mounted, and not if that was stopped before', async () => {
+  it('starts when the component is mounted, but not if `stop` was called before', async () => {
     const { transport, open } = wire()
     for (const stops of [false, true]) {
       const component = mount({
@@ -156,7 +156,7 @@ describe('immediate', () => {
     expect(open.size).toBe(0)
   })
 
-  it('in a store starts though the component that used it first is never mounted', async () => {
+  it('in a store starts even if the component that used it first is never mounted', async () => {
     const { transport, open } = wire()
     const store = effectScope(true)
     const mountedNever: Component = {

@@ -1,4 +1,4 @@
-/** After its end nothing holds on to a stream: what it had received can be collected. */
+/** After its end nothing holds on to a stream: its content can be garbage-collected. */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
@@ -9,7 +9,7 @@ import { useEventSource } from './useEventSource'
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-/** In a function of its own, so that none of its variables outlives it. Returns weakly what `reduce` had made. */
+/** A separate function, so that none of its variables outlives it. Returns a weak reference to the content. */
 async function live(how: 'dispose' | 'leak'): Promise<WeakRef<object>> {
   const script = new ScriptedTransport()
   const scope = effectScope(true)
@@ -46,11 +46,11 @@ it('a stream whose scope has ended is collected', async () => {
   expect(await isCollected(await live('dispose'))).toBe(true)
 })
 
-it('a stream whose scope goes on is not, as its listeners are', async () => {
+it('a stream whose scope is alive is not, because its listeners are alive', async () => {
   expect(await isCollected(await live('leak'))).toBe(false)
 })
 
-/** A stream outside of any scope whose URL is a ref that outlives it. Returns weakly what it had received. */
+/** A stream outside of any scope whose URL is a ref that outlives it. Returns a weak reference to its content. */
 async function unscoped(url: Ref<string>, how: 'stop' | 'finish' | 'leak'): Promise<WeakRef<object>> {
   const script = new ScriptedTransport()
   const stream = useEventSource(url, {
@@ -71,19 +71,19 @@ async function unscoped(url: Ref<string>, how: 'stop' | 'finish' | 'leak'): Prom
   return new WeakRef<object>(stream.content.value)
 }
 
-it.each(['stop', 'finish'] as const)('a stream that was made outside of a scope is collected after %s', async (how) => {
+it.each(['stop', 'finish'] as const)('a stream created outside of a scope is collected after %s', async (how) => {
   const url = ref('/sse')
   expect(await isCollected(await unscoped(url, how))).toBe(true)
   expect(url.value).toBe('/sse')
 })
 
-it('and not before, while a page may still see it', async () => {
+it('but not before, while a page may still use it', async () => {
   const url = ref('/sse')
   expect(await isCollected(await unscoped(url, 'leak'))).toBe(false)
   url.value = ''
 })
 
-/** Subscribes and unsubscribes in a scope that goes on. Returns weakly what the handler held. */
+/** Subscribes and unsubscribes in a scope that stays alive. Returns a weak reference to what the handler held. */
 function subscribed(scope: EffectScope): WeakRef<object> {
   const held = { text: 'held' }
   scope.run(() => {
@@ -93,7 +93,7 @@ function subscribed(scope: EffectScope): WeakRef<object> {
   return new WeakRef<object>(held)
 }
 
-it('a handler that was removed is collected, though the scope in which it was added goes on', async () => {
+it('a removed handler is collected, even if the scope in which it was added is alive', async () => {
   const scope = effectScope(true)
   expect(await isCollected(subscribed(scope))).toBe(true)
   scope.stop()

@@ -1,4 +1,4 @@
-/** Many clients lose one server: all come back, and none of them in a crowd. Time and chance are simulated. */
+/** Many clients lose one server: all come back, but not all at once. Time and chance are simulated. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { effectScope, type EffectScope } from 'vue'
 import { useEventSource, type Transport, type TransportSink } from './useEventSource'
@@ -11,7 +11,7 @@ let isUp: boolean
 let requests: number[]
 const connected = new Map<symbol, TransportSink>()
 
-/** Refuses while the server is down, as a proxy would or the network. */
+/** Refuses while the server is down, like a proxy or the network. */
 const transport: Transport = (_request, sink) => {
   const client = Symbol()
   requests.push(Date.now())
@@ -30,7 +30,7 @@ function goDown(): void {
   for (const sink of [...connected.values()]) sink.fail({ kind: 'network', message: 'Lost.' })
 }
 
-/** Time for hundreds of clients, which Vitest's fake timers, searching all of them for each that fires, take minutes for. */
+/** Fake timers for hundreds of clients. Vitest's take minutes, because they search all timers for each that fires. */
 class Clock {
   now = 1_000_000
   #last = 0
@@ -63,7 +63,7 @@ class Clock {
   }
 }
 
-/** A generator that a seed repeats (mulberry32). */
+/** A random generator, reproducible by a seed (mulberry32). */
 function generator(seed: number): () => number {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0
@@ -120,7 +120,7 @@ it.each([30, 60, 300])(
   },
 )
 
-it('after a deploy that restarts the server ten times all of them are back', async () => {
+it('after a deployment that restarts the server ten times, all of them are back', async () => {
   scope.run(() => {
     for (let n = 0; n < CLIENTS; n++) useEventSource('/sse', { transport }).start()
   })

@@ -1,5 +1,5 @@
 // @vitest-environment node
-/** On a server that only renders pages: nothing opens, and nothing throws. */
+/** Server rendering: nothing opens, and nothing throws. */
 import { renderToString } from '@vue/server-renderer'
 import { describe, expect, it, vi } from 'vitest'
 import { createSSRApp, h, ref } from 'vue'
@@ -30,7 +30,7 @@ describe('rendered on a server', () => {
     expect(transport).not.toHaveBeenCalled()
   })
 
-  it('the native transport is not even looked for', async () => {
+  it('the native transport is not even used', async () => {
     const app = createSSRApp({
       setup() {
         const { status, reason } = useEventSource('/sse', { immediate: true })

@@ -1,4 +1,4 @@
-/** Types: what is inferred, and the holes that must not be. Nothing here runs; `npm run check` compiles it. */
+/** Types: what is inferred, and what must not compile. Nothing here runs; `npm run check` compiles it. */
 import { expectTypeOf } from 'vitest'
 import { computed, ref, type Ref, type ShallowRef } from 'vue'
 import { fetchTransport } from './fetchTransport'
@@ -35,9 +35,9 @@ plain.on('anything', ({ data }) => expectTypeOf(data).toEqualTypeOf<string>())
 declare const anyName: string
 plain.on(anyName, ({ data }) => expectTypeOf(data).toEqualTypeOf<unknown>())
 
-// @ts-expect-error -- what is received cannot be written
+// @ts-expect-error -- the content is read-only
 plain.content.value = ''
-// @ts-expect-error -- nor can the status
+// @ts-expect-error -- so is the status
 plain.status.value = 'open'
 // @ts-expect-error -- start takes no URL: the URL is reactive
 plain.start('/other')
@@ -49,7 +49,7 @@ useEventSource(computed(() => '/sse'))
 useEventSource(() => undefined)
 useEventSource(new URL('https://example.com'))
 useEventSource(null)
-// @ts-expect-error -- a number is no URL
+// @ts-expect-error -- a number is not a URL
 useEventSource(7)
 
 // --- Names and data inferred from decode, events and doneOn
@@ -70,7 +70,7 @@ expectTypeOf<NonNullable<typeof event>['event']>().toEqualTypeOf<'price' | 'coun
 // @ts-expect-error -- not before its name is known
 expectTypeOf(event?.data.value)
 
-// --- Where a decoder may be missing, or names are not known, data may be text
+// --- If a decoder may be missing, or names are unknown, data may be text
 
 declare const optional: { price?: (raw: string) => Price }
 declare const numbers: Record<string, (raw: string) => number>
@@ -86,13 +86,13 @@ const declared = { decode: { price: parsePrice }, doneOn: 'end' }
 // @ts-expect-error -- a name that is only known as string could be that of any event: `as const`
 useEventSource('/sse', declared)
 
-// --- A decoder written in place knows what it gets
+// --- The parameter of an inline decoder is typed
 
 useEventSource('/sse', { decode: { price: (raw) => ({ length: raw.length }) } }).on('price', ({ data }) =>
   expectTypeOf(data).toEqualTypeOf<{ length: number }>(),
 )
 
-// --- Without a done event there is none in `last`, and a predicate's is one of the others
+// --- Without a named done event, `last` has none: a predicate's done event is one of the others
 
 const endless = useEventSource('/sse', { decode: { price: parsePrice }, doneOn: false })
 expectTypeOf(endless.last.value?.event).toEqualTypeOf<'price' | 'message' | undefined>()
@@ -102,7 +102,7 @@ expectTypeOf(endless.last.value?.event).toEqualTypeOf<'price' | 'message' | unde
 const decoded = useEventSource('/sse', { decode: { message: parsePrice } })
 decoded.on('message', ({ data }) => expectTypeOf(data).toEqualTypeOf<Price>())
 
-// --- `any` is no way out: JSON.parse has to be looked at
+// --- `any` becomes unknown: the result of JSON.parse has to be checked
 
 const parsed = useEventSource('/sse', { decode: { price: JSON.parse } })
 parsed.on('price', ({ data }) => expectTypeOf(data).toEqualTypeOf<unknown>())
@@ -122,7 +122,7 @@ expectTypeOf(sum.content.value).toEqualTypeOf<number>()
 const list = useEventSource('/sse', { initial: () => [] as RawEvent[], reduce: (all, one) => [...all, one] })
 expectTypeOf(list.content.value).toEqualTypeOf<RawEvent[]>()
 
-// @ts-expect-error -- content that is no string needs a reduce
+// @ts-expect-error -- content that is not a string needs a reduce
 useEventSource('/sse', { initial: 0 })
 // @ts-expect-error -- reduce needs an initial content
 useEventSource('/sse', { reduce: (total: number) => total + 1 })
@@ -146,14 +146,14 @@ explicit.on('price', ({ data }) => expectTypeOf(data).toEqualTypeOf<Price>())
 explicit.on('note', ({ data }) => expectTypeOf(data).toEqualTypeOf<string>())
 expectTypeOf(explicit.content.value).toEqualTypeOf<number>()
 
-// @ts-expect-error -- price is no string: without a decoder, text would be typed as a Price
+// @ts-expect-error -- price is not a string: without a decoder, text would be typed as a Price
 export const incomplete: Decoders<Events> = {}
-// @ts-expect-error -- the decoder has to make what the map says
+// @ts-expect-error -- the decoder has to return the map's type
 export const wrong: Decoders<Events> = { price: (raw: string) => raw }
-// @ts-expect-error -- an event that the map does not know
+// @ts-expect-error -- an event that is not in the map
 export const unknown: Decoders<Events> = { price: parsePrice, other: parsePrice }
 
-// --- doneOn as a predicate is asked before anything is decoded
+// --- doneOn as a predicate is called before decoding
 
 useEventSource('/sse', {
   decode: { price: parsePrice },
@@ -199,7 +199,7 @@ expectTypeOf(named2.content.value).toEqualTypeOf<string[]>()
 const optionalContent = useEventSource<Price | null>('/sse', { initial: null, reduce: (before) => before })
 expectTypeOf(optionalContent.content.value).toEqualTypeOf<Price | null>()
 
-// --- Options that are undefined, as a wrapper passes on what it was not given
+// --- Undefined options, as passed on by a wrapper
 
 useEventSource('/sse', {
   immediate: undefined,
@@ -244,7 +244,7 @@ function useJsonList<T>(url: string) {
 expectTypeOf(useJsonList<Price>('/prices').content.value).toEqualTypeOf<Price[]>()
 expectTypeOf(useJsonList<Price>('/prices').last.value?.event).toEqualTypeOf<'message' | 'close' | undefined>()
 
-// --- The kind of an error narrows what else it has
+// --- The kind of an error narrows its other fields
 
 const { error } = plain
 if (error.value?.kind === 'http') expectTypeOf(error.value.status).toEqualTypeOf<number>()
@@ -254,10 +254,10 @@ if (error.value?.kind === 'network') expectTypeOf(error.value.status).toEqualTyp
 useEventSource('/sse', {
   retry: { decide: (one) => (one.kind === 'http' ? one.status >= 500 : one.kind !== 'request') },
 })
-// @ts-expect-error -- decide is asked about connections, not about decoders
+// @ts-expect-error -- decide is called for connection errors, not for decoders
 useEventSource('/sse', { retry: { decide: (one) => one.kind === 'decode' } })
 
-// --- A reduction made elsewhere
+// --- A reduction defined elsewhere
 
 declare const counting: Reduction<number, { message: string }>
 expectTypeOf(useEventSource('/sse', counting).content.value).toEqualTypeOf<number>()

@@ -1,4 +1,4 @@
-/** Policy: what the composable decides, with a scripted transport and fake time. It also runs under the least Vue version. */
+/** Policy: the composable's decisions, with a scripted transport and fake time. Also runs under the oldest supported Vue. */
 import { afterEach, beforeEach, describe, expect, it, vi, type Mock } from 'vitest'
 import { effectScope, ref, watch, type EffectScope } from 'vue'
 import { ScriptedTransport, type ScriptedConnection } from './scriptedTransport'
@@ -8,7 +8,7 @@ let script: ScriptedTransport
 let connections: ScriptedConnection[]
 let transport: Transport
 let scope: EffectScope
-/** What the page was told nobody caught. */
+/** Uncaught errors that were reported to the page. */
 let reported: Mock
 
 const here = (path: string): string => new URL(path, document.baseURI).href
@@ -113,7 +113,7 @@ describe('events', () => {
     expect(ticks).toEqual(['b'])
   })
 
-  it('of a name that only `on` knows reach that handler, and neither `last` nor `reduce`', async () => {
+  it('known only to `on` reach that handler, but neither `last` nor `reduce`', async () => {
     const reduce = vi.fn((sum: number) => sum + 1)
     const stream = await started(() => useEventSource('/sse', { transport, initial: 0, reduce }))
     const heard: string[] = []
@@ -174,7 +174,7 @@ describe('events', () => {
     expect(stream.error.value).toBeNull()
   })
 
-  it('go on after a handler or a reducer has thrown, and the other handlers get theirs', async () => {
+  it('continue after a handler or a reducer has thrown, and reach the other handlers', async () => {
     const cause = new Error('mine')
     const after: string[] = []
     const stream = await started(() =>
@@ -213,7 +213,7 @@ describe('events', () => {
     expect(heard).toEqual(['first 1', 'second 2'])
   })
 
-  it('no longer reach a handler whose scope is over', async () => {
+  it('no longer reach a handler whose scope has ended', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     const heard: string[] = []
     const component = effectScope(true)
@@ -331,7 +331,7 @@ describe('content', () => {
     expect(stream.content.value).toBeNaN()
   })
 
-  it('that would be longer than a string can be stays as it is, and says so', async () => {
+  it('that would exceed the longest possible string stays unchanged, and reports an error', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     say('a'.repeat(2 ** 28))
     say('b'.repeat(2 ** 28))
@@ -350,7 +350,7 @@ describe('content', () => {
 })
 
 describe('the done event', () => {
-  it('closes the connection for good, is no error, and reaches handlers and `last` but not content', async () => {
+  it('closes the connection for good without an error, and reaches handlers and `last` but not content', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     const heard: string[] = []
     stream.on('close', ({ data }) => heard.push(data))
@@ -410,7 +410,7 @@ describe('the done event', () => {
     expect(stream.reason.value).toBe('finished')
   })
 
-  it('may be told by a predicate', async () => {
+  it('may be recognized by a predicate', async () => {
     const stream = await started(() => useEventSource('/sse', { transport, doneOn: ({ data }) => data === '[DONE]' }))
     say('a')
     say('[DONE]')
@@ -440,7 +440,7 @@ describe('the done event', () => {
     expect([stream.status.value, stream.error.value?.kind, stream.content.value]).toEqual(['open', 'handler', 'a'])
   })
 
-  it('is recognized by its raw text before any decoder, whose failure is then no error', async () => {
+  it('is recognized by its raw text before any decoder, whose failure is then not an error', async () => {
     const stream = await started(() =>
       useEventSource('/sse', {
         transport,
@@ -498,7 +498,7 @@ describe('start and stop', () => {
     expect(status.value).toBe('closed')
   })
 
-  it('start twice makes one connection', async () => {
+  it('two starts make one connection', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     stream.start()
     await microtasks()
@@ -551,7 +551,7 @@ describe('start and stop', () => {
     expect(newest().request.lastEventId).toBe('1:7')
   })
 
-  it('clear empties all and forgets the id, and leaves the connection alone', async () => {
+  it('clear empties everything and forgets the id, but leaves the connection alone', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     newest().sink.open()
     say('a', '1')
@@ -564,7 +564,7 @@ describe('start and stop', () => {
     expect(stream.content.value).toBe('b')
   })
 
-  it('clear forgets the id for good, although the transport goes on reporting it', async () => {
+  it('clear forgets the id for good, although the transport keeps reporting it', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     say('a', '7')
     stream.clear()
@@ -638,7 +638,7 @@ describe('start and stop', () => {
     expect(stream.content.value).toBe('')
   })
 
-  it('stop and start do not make a stream one that was never open', async () => {
+  it('wasOpen survives stop and start, but neither a new URL nor the end', async () => {
     const url = ref('/a')
     const stream = await started(() => useEventSource(url, { transport }))
     newest().sink.open()
@@ -703,7 +703,7 @@ describe('start and stop', () => {
     stream.stop()
   })
 
-  it('stop in the middle of a burst: what came before is there, and what comes after is not', async () => {
+  it('stop in the middle of a burst keeps earlier events and ignores later ones', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     say('a')
     stream.stop()
@@ -722,8 +722,8 @@ describe('start and stop', () => {
   })
 })
 
-describe('a connection that was superseded', () => {
-  it('changes nothing any more, whatever it reports', async () => {
+describe('a superseded connection', () => {
+  it('changes nothing, whatever it reports', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     const handler = vi.fn()
     stream.on('message', handler)
@@ -758,7 +758,7 @@ describe('a connection that was superseded', () => {
 })
 
 describe('reconnecting', () => {
-  it('by the browser is reported as such: the attempts count, and nobody knows when', async () => {
+  it('by the browser is reported as such: attempts count, and their time is unknown', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     newest().sink.open()
     for (const attempt of [1, 2, 3, 4, 5, 6, 7]) {
@@ -775,7 +775,7 @@ describe('reconnecting', () => {
     expect(connections).toHaveLength(1)
   })
 
-  it('by ourselves waits longer each time, gives up after maxAttempts, and says why', async () => {
+  it('by the composable waits longer each time, gives up after maxAttempts, and says why', async () => {
     const stream = await started(() => useEventSource('/sse', { transport, retry: { maxAttempts: 5 } }))
     const delays: number[] = []
     while (stream.status.value !== 'failed') {
@@ -808,7 +808,7 @@ describe('reconnecting', () => {
     expect(delays).toEqual(expected)
   })
 
-  it('never ends by itself: by default a stream outlives every outage', async () => {
+  it('never gives up: by default a stream outlives every outage', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     for (let attempt = 1; attempt <= 1_000; attempt++) {
       refused()
@@ -839,7 +839,7 @@ describe('reconnecting', () => {
     expect(newest().request.lastEventId).toBe('')
   })
 
-  it('gets all attempts back only after the connection was stable for a while', async () => {
+  it('resets the attempts only after the connection was stable for a while', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     refused()
     await vi.advanceTimersByTimeAsync(1_000)
@@ -857,7 +857,7 @@ describe('reconnecting', () => {
     expect(stream.retryAt.value).toBe(Date.now() + 1_000)
   })
 
-  it('flapping is no success: a server that accepts and drops at once is asked less and less often', async () => {
+  it('a flapping server is not a success: if it accepts and drops at once, it is asked less and less often', async () => {
     const stream = await started(() => useEventSource('/sse', { transport, retry: { maxAttempts: 5 } }))
     const delays: number[] = []
     for (let round = 0; round < 6; round++) {
@@ -871,7 +871,7 @@ describe('reconnecting', () => {
     expect(connections).toHaveLength(6)
   })
 
-  it('after short responses that are meant to be short stays prompt with stableAfter: 0', async () => {
+  it('after responses that are short on purpose stays prompt with stableAfter: 0', async () => {
     const stream = await started(() => useEventSource('/sse', { transport, retry: { stableAfter: 0 } }))
     for (let round = 1; round <= 20; round++) {
       newest().sink.open()
@@ -884,7 +884,7 @@ describe('reconnecting', () => {
     expect(connections).toHaveLength(21)
   })
 
-  it('does not happen with retry: false, neither by us nor by the browser', async () => {
+  it('does not happen with retry: false, neither by the composable nor by the browser', async () => {
     const ours = await started(() => useEventSource('/sse', { transport, retry: false }))
     refused()
     expect([ours.status.value, ours.reason.value]).toEqual(['failed', 'refused'])
@@ -915,7 +915,7 @@ describe('reconnecting', () => {
     ])
   })
 
-  it('takes it over from the browser when decide says when', async () => {
+  it('is taken over from the browser when decide says when', async () => {
     const stream = await started(() => useEventSource('/sse', { transport, retry: { decide: () => 3_000 } }))
     newest().sink.retrying()
     expect(live()).toEqual([])
@@ -1069,7 +1069,7 @@ describe('what is known of a connection', () => {
     })
   })
 
-  it('names that nobody listens to any more are not asked for again', async () => {
+  it('names that nobody listens to any more are not requested again', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     for (let n = 0; n < 10_000; n++) stream.on(`n${n}`, () => undefined)()
     refused()
@@ -1093,7 +1093,7 @@ describe('what is known of a connection', () => {
     expect(stream.lastEventId.value).toBe('5')
   })
 
-  it('it is closed once, and hears of no more names', async () => {
+  it('it is closed once, and gets no more names', async () => {
     const close = vi.fn()
     const listen = vi.fn()
     const stream = await started(() => useEventSource('/sse', { transport: () => ({ listen, close }) }))
@@ -1105,14 +1105,14 @@ describe('what is known of a connection', () => {
     expect(listen).not.toHaveBeenCalled()
   })
 
-  it('what came before the loss is visible when the loss is', async () => {
+  it('events before the loss are visible when the loss is', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     say('a')
     newest().sink.retrying()
     expect([stream.status.value, stream.content.value]).toEqual(['reconnecting', 'a'])
   })
 
-  it('what is lost before it was stable does not give the attempts back', async () => {
+  it('a connection lost before it was stable does not reset the attempts', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     newest().sink.open()
     newest().sink.retrying()
@@ -1128,7 +1128,7 @@ describe('what is known of a connection', () => {
     expect(stream.attempt.value).toBe(0)
   })
 
-  it("the browser's attempts and ours are counted together", async () => {
+  it("the browser's attempts and the composable's are counted together", async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     newest().sink.retrying()
     newest().sink.retrying()
@@ -1153,7 +1153,7 @@ describe('what is known of a connection', () => {
     expect(stream.retryAt.value).toBe(Date.now() + 1_000)
   })
 
-  it('delays stay numbers, however many attempts there were and whatever was said', async () => {
+  it('delays stay finite after any number of attempts and any server delay', async () => {
     const stream = await started(() => useEventSource('/sse', { transport, retry: { maxAttempts: Infinity } }))
     for (let round = 0; round < 1_100; round++) {
       newest().sink.retry(0)
@@ -1188,7 +1188,7 @@ describe('what is known of a connection', () => {
     expect(stream.attempt.value).toBe(1)
   })
 
-  it('start while our own attempt is under way does nothing', async () => {
+  it('start during an attempt of the composable does nothing', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     refused()
     for (let click = 0; click < 5; click++) {
@@ -1198,7 +1198,7 @@ describe('what is known of a connection', () => {
     expect(connections).toHaveLength(2)
   })
 
-  it('a server that has no more after a loss has left no error', async () => {
+  it('a 204 after a loss leaves no error', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     newest().sink.fail({ kind: 'network', message: 'Lost.' })
     await vi.advanceTimersByTimeAsync(1_000)
@@ -1206,13 +1206,13 @@ describe('what is known of a connection', () => {
     expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['closed', 'no-content', null])
   })
 
-  it('an error has its name and what was seen', () => {
+  it('an error has its name and details', () => {
     const error = new EventSourceError('http', 'No.', { status: 503, body: 'busy', retryAfter: 5 })
     expect(error).toMatchObject({ name: 'EventSourceError', status: 503, body: 'busy', retryAfter: 5 })
   })
 })
 
-describe('the end by the server', () => {
+describe('an end by the server', () => {
   it('is closed, not an error, and forgets the id', async () => {
     const stream = await started(() => useEventSource('/sse', { transport }))
     say('a', '1')
@@ -1252,7 +1252,7 @@ describe('the URL', () => {
     expect(connections.map(({ request }) => request.url)).toEqual([here('/b')])
   })
 
-  it('that changes in the task of a start that would resume does not get the id of the other', async () => {
+  it('that changes in the task of a resuming start does not get the id of the old one', async () => {
     const url = ref('/a')
     const stream = await started(() => useEventSource(url, { transport }))
     say('a', 'A7')
@@ -1293,7 +1293,7 @@ describe('the URL', () => {
     expect(['idle', 'closed']).toContain(stream.status.value)
   })
 
-  it('that has changed back by the end of the task has not changed', async () => {
+  it('that has changed back by the end of the task counts as unchanged', async () => {
     const url = ref('/a')
     const stream = await started(() => useEventSource(url, { transport }))
     newest().sink.open()
@@ -1406,7 +1406,7 @@ describe('the URL', () => {
   })
 })
 
-describe('a URL that is none', () => {
+describe('an invalid URL', () => {
   it.each(['http://[', 'ftp://example.com/sse', 'data:text/event-stream,data:a'])('%s fails for good', async (url) => {
     const stream = await started(() => useEventSource(url, { transport }))
     expect([stream.status.value, stream.reason.value]).toEqual(['failed', 'invalid-url'])
@@ -1462,7 +1462,7 @@ describe('a request that must not be repeated', () => {
 })
 
 describe('a transport that cannot start', () => {
-  it('changes nothing more when it throws after it has reported the end', async () => {
+  it('changes nothing if it throws after it has reported the end', async () => {
     const rude: Transport = (_request, sink) => {
       sink.message({ event: 'close', data: '', id: '' })
       throw new Error('late')
@@ -1471,7 +1471,7 @@ describe('a transport that cannot start', () => {
     expect([stream.status.value, stream.reason.value, stream.error.value]).toEqual(['closed', 'finished', null])
   })
 
-  it('fails with what it threw as the cause', async () => {
+  it('fails with its error as the cause', async () => {
     const broken: Transport = () => {
       throw new TypeError('broken')
     }
@@ -1479,7 +1479,7 @@ describe('a transport that cannot start', () => {
     expect(stream.error.value).toMatchObject({ kind: 'unsupported', cause: { message: 'broken' } })
   })
 
-  it('is what native is where there is no EventSource', async () => {
+  it('is native if there is no EventSource', async () => {
     vi.stubGlobal('EventSource', undefined)
     const stream = await started(() => useEventSource('/sse'))
     expect(stream.reason.value).toBe('unsupported')

@@ -20,7 +20,7 @@ async function opened(
   return stream
 }
 
-/** The machine sleeps: the clock goes on, and no timer fires. */
+/** The machine sleeps: the clock advances, but no timer fires. */
 const sleep = (ms: number): unknown => vi.setSystemTime(Date.now() + ms)
 
 beforeEach(() => {
@@ -63,7 +63,7 @@ describe('a connection that falls silent', () => {
     expect(stream.status.value).toBe('open')
   })
 
-  it('is listened to for pings, which reach nobody else', async () => {
+  it('is kept alive by pings, which reach no handlers', async () => {
     await opened({ idleTimeout: 5_000 })
     expect(script.newest.names).toContain('ping')
   })
@@ -75,13 +75,13 @@ describe('a connection that falls silent', () => {
     expect([stream?.status.value, stream?.reason.value]).toEqual(['reconnecting', 'timeout'])
   })
 
-  it('may be silent for ever by default', async () => {
+  it('may be silent forever by default', async () => {
     const stream = await opened({})
     await vi.advanceTimersByTimeAsync(86_400_000)
     expect(stream.status.value).toBe('open')
   })
 
-  it('is not judged while the browser reconnects it, each time after a delay of its own', async () => {
+  it('does not time out while the browser reconnects it, each time after its own delay', async () => {
     const stream = await opened({ idleTimeout: 5_000 })
     for (let attempt = 0; attempt < 20; attempt++) {
       script.newest.sink.retrying()
@@ -128,14 +128,14 @@ describe('waking from sleep', () => {
     },
   )
 
-  it('notices it where nothing tells', async () => {
+  it('is noticed without any event', async () => {
     const stream = await opened({ idleTimeout: 60_000 })
     sleep(3_600_000)
     await vi.advanceTimersByTimeAsync(2_000)
     expect(stream.reason.value).toBe('timeout')
   })
 
-  it('notices it though every timer is late, as in a page that was hidden for minutes', async () => {
+  it('is noticed even if every timer is late, as in a page that was hidden for minutes', async () => {
     const stream = await opened({ idleTimeout: 30_000 })
     for (let minute = 0; minute < 3; minute++) {
       sleep(60_000)
@@ -144,7 +144,7 @@ describe('waking from sleep', () => {
     expect(stream.reason.value).toBe('timeout')
   })
 
-  it('keeps a connection that survived: what the browser held back comes first', async () => {
+  it('keeps a connection that survived: events that the browser held back come first', async () => {
     const stream = await opened({ idleTimeout: 1_000 })
     for (let visit = 0; visit < 3; visit++) {
       sleep(3_000)
@@ -157,7 +157,7 @@ describe('waking from sleep', () => {
     expect(script.connections).toHaveLength(1)
   })
 
-  it('after a night outlives the night: the attempt that was due is made, and the next ones too', async () => {
+  it('after a night makes the due attempt, and the next ones too', async () => {
     const stream = await opened({})
     script.refuse()
     for (let hour = 0; hour < 8; hour++) sleep(3_600_000)
@@ -168,7 +168,7 @@ describe('waking from sleep', () => {
     expect(stream.status.value).toBe('open')
   })
 
-  it('makes the attempt that is overdue', async () => {
+  it('makes the overdue attempt', async () => {
     const stream = await opened({ retry: { initialDelay: 30_000 } })
     script.refuse()
     sleep(20_000)
@@ -188,7 +188,7 @@ describe('waking from sleep', () => {
     expect(script.connections).toHaveLength(2)
   })
 
-  it('leaves a connection that lives alone', async () => {
+  it('leaves a live connection alone', async () => {
     const stream = await opened({ idleTimeout: 60_000 })
     sleep(30_000)
     dispatchEvent(new Event('pageshow'))
@@ -198,7 +198,7 @@ describe('waking from sleep', () => {
 })
 
 describe('the network', () => {
-  it('that is back ends the wait', async () => {
+  it('coming back ends the wait', async () => {
     await opened({ retry: { initialDelay: 30_000 } })
     script.refuse()
     dispatchEvent(new Event('online'))
@@ -206,7 +206,7 @@ describe('the network', () => {
     expect(script.connections).toHaveLength(2)
   })
 
-  it('that is back ends the wait of the browser too', async () => {
+  it('coming back ends the browser’s wait too', async () => {
     const stream = await opened({})
     script.newest.sink.retrying()
     dispatchEvent(new Event('online'))
@@ -215,7 +215,7 @@ describe('the network', () => {
     expect(stream.status.value).toBe('reconnecting')
   })
 
-  it('that is said to be gone closes nothing, and only lengthens the wait', async () => {
+  it('reported as offline closes nothing, and only lengthens the wait', async () => {
     const stream = await opened({})
     vi.spyOn(navigator, 'onLine', 'get').mockReturnValue(false)
     dispatchEvent(new Event('offline'))
@@ -226,7 +226,7 @@ describe('the network', () => {
     expect(script.connections).toHaveLength(2)
   })
 
-  it('that is gone uses up no attempts', async () => {
+  it('while offline uses up no attempts', async () => {
     const stream = await opened({ retry: { maxAttempts: 2 } })
     const onLine = vi.spyOn(navigator, 'onLine', 'get').mockReturnValue(false)
     for (let minute = 0; minute < 10; minute++) {
@@ -244,7 +244,7 @@ describe('the network', () => {
     expect(stream.status.value).toBe('failed')
   })
 
-  it('that is back opens nothing that was not wanted, nor twice what is being opened', async () => {
+  it('coming back opens neither an unwanted stream, nor a second connection', async () => {
     const stream = await opened({ retry: false })
     dispatchEvent(new Event('online'))
     script.refuse()
@@ -278,7 +278,7 @@ describe('listeners of the page', () => {
     expect(count()).toBeLessThanOrEqual(0)
   })
 
-  it('hear what is fired at the document and does not bubble', async () => {
+  it('receive events of the document that do not bubble', async () => {
     await opened({ retry: { initialDelay: 30_000 } })
     script.refuse()
     sleep(60_000)

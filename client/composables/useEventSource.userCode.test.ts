@@ -1,4 +1,4 @@
-/** Callbacks, watchers and getters of the page may do anything, at any moment: what the page last said is what holds. */
+/** Callbacks, watchers and getters of the page may do anything at any time: its last request wins. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { effectScope, isRef, nextTick, ref, watch, watchEffect, type EffectScope } from 'vue'
 import { ScriptedTransport } from './scriptedTransport'
@@ -39,7 +39,7 @@ afterEach(() => {
   vi.unstubAllGlobals()
 })
 
-describe('stop, called while an event is taken in, loses nothing of it', () => {
+describe('stop, called while an event is processed, loses nothing of it', () => {
   it.each(['decode', 'reduce', 'doneOn', 'on'] as const)('by %s', async (where) => {
     const stopIn = (place: typeof where): void => {
       if (place === where) stream.stop()
@@ -79,7 +79,7 @@ describe('stop, called while an event is taken in, loses nothing of it', () => {
     ])
   })
 
-  it('and a predicate that stops and says done has stopped', async () => {
+  it('by a predicate that also returns done counts as stopped', async () => {
     const stream = await opened(() =>
       useEventSource('/sse', {
         transport,
@@ -146,7 +146,7 @@ describe('an effect that calls start', () => {
 })
 
 describe('decide', () => {
-  it.each([true, false, 500])('that stops has stopped, whatever it answers: %s', async (answer) => {
+  it.each([true, false, 500])('that calls stop has stopped the stream, whatever it answers: %s', async (answer) => {
     const stream = await opened(() =>
       useEventSource('/sse', {
         transport,
@@ -188,7 +188,7 @@ describe('decide', () => {
 })
 
 describe('a sync watcher', () => {
-  it('of the content that stops sees all of the event before it sees `closed`', async () => {
+  it('of the content that calls stop sees all of the event before `closed`', async () => {
     const stream = await opened(() => useEventSource('/sse', { transport }))
     const seen: unknown[] = []
     scope.run(() => {
@@ -229,7 +229,7 @@ describe('a sync watcher', () => {
     expect([stream.status.value, urls()]).toEqual(['connecting', ['/b']])
   })
 
-  it('of retryAt that stops just before the attempt has stopped', async () => {
+  it('of retryAt that calls stop just before the attempt has stopped the stream', async () => {
     const stream = await opened(() => useEventSource('/sse', { transport }))
     script.refuse()
     scope.run(() => watch(stream.retryAt, stream.stop, { flush: 'sync' }))
@@ -327,7 +327,7 @@ describe('a sync watcher that throws', () => {
   })
 })
 
-describe('what cannot be shown as text', () => {
+describe('a thrown value that cannot be shown as text', () => {
   it.each([
     [
       'thrown',
@@ -374,7 +374,7 @@ describe('what cannot be shown as text', () => {
   })
 })
 
-describe('a callback that stops while an event is taken in', () => {
+describe('a callback that stops while an event is processed', () => {
   it.each(['decode', 'reduce', 'doneOn'] as const)('by %s: nobody sees `closed` before the content', async (where) => {
     const stop = (): void => stream.stop()
     const stream = await opened(() =>
@@ -412,8 +412,8 @@ describe('errors of a thousand events in one task', () => {
   })
 })
 
-describe('a page that starts again whenever the stream has failed', () => {
-  it('keeps its timers and events, though every attempt fails at once', async () => {
+describe('a page that restarts whenever the stream has failed', () => {
+  it('keeps its timers and events, even if every attempt fails at once', async () => {
     const stream = scope.run(() => useEventSource('http://[', { transport }))
     if (!stream) throw new Error('The scope is over.')
     let failures = 0
@@ -454,7 +454,7 @@ describe('a URL getter', () => {
     expect(stream?.error.value).toMatchObject({ kind: 'invalid-url', cause })
   })
 
-  it('that begins to throw while open closes the connection, and opens the next one when it stops throwing', async () => {
+  it('that starts to throw while open closes the connection, and opens the next one when it stops throwing', async () => {
     const user = ref<{ name: string } | null>({ name: 'a' })
     const stream = await opened(() => useEventSource(() => `/${(user.value as { name: string }).name}`, { transport }))
     user.value = null
@@ -465,7 +465,7 @@ describe('a URL getter', () => {
     expect([stream.status.value, urls()]).toEqual(['connecting', ['/b']])
   })
 
-  it('that is not reactive is asked again for every connection, and may have none', async () => {
+  it('that is not reactive is called again for every connection, and may return none', async () => {
     let token: string | null = null
     const stream = scope.run(() => useEventSource(() => token, { transport }))
     token = '/one'
@@ -492,7 +492,7 @@ describe('a transport that throws', () => {
     },
   })
 
-  it('when it is closed cannot keep the stream from ending, nor the next one from beginning', async () => {
+  it('on close can neither keep the stream from ending nor the next one from starting', async () => {
     const stream = await opened(() => useEventSource('/sse', { transport: rude }))
     script.say('a')
     stream.stop()
@@ -505,8 +505,8 @@ describe('a transport that throws', () => {
   })
 })
 
-describe('what is returned', () => {
-  it('can be written to without an error and without effect, as Pinia does to the refs of a store', async () => {
+describe('a returned ref', () => {
+  it('ignores writes without an error, as Pinia writes to the refs of a store', async () => {
     const stream = await opened(() => useEventSource('/sse', { transport }))
     for (const ref of Object.values(stream) as { value?: unknown }[]) if (isRef(ref)) ref.value = {}
     script.say('a', '1')
@@ -530,7 +530,7 @@ describe('what is returned', () => {
     expect([...stream.content.value]).toEqual([['1', 'a']])
   })
 
-  it('tells the truth after the end of its scope, to those who kept it', async () => {
+  it('is still correct after the end of its scope', async () => {
     const stream = await opened(() => useEventSource('/sse', { transport }))
     expect(stream.status.value).toBe('open')
     scope.stop()

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { percentile, Tally } from './tally'
 
 describe('a tally', () => {
-  it('counts what came, once, and what was left out', () => {
+  it('counts each event once, and skipped ones as missed', () => {
     const tally = new Tally()
     for (const n of [5, 6, 6, 5, 9, 10]) tally.receive(n, 1)
     expect(tally).toMatchObject({ received: 4, missed: 2, newest: 10 })

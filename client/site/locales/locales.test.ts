@@ -1,5 +1,5 @@
 // @vitest-environment node
-/** What the types cannot see of the texts: their placeholders, and whether the page uses what is there. */
+/** What the types cannot check about the texts: their placeholders, and whether the page uses them all. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -29,7 +29,7 @@ const sources = readdirSync(client, { recursive: true, encoding: 'utf8' })
   .filter((file) => /\.(ts|vue)$/.test(file) && !/locales|\.test\.ts$/.test(file))
   .map((file) => ({ file, source: readFileSync(client + file, 'utf8') }))
 
-/** What the server calls things, which the page may translate. */
+/** Names given by the server, which the page may translate. */
 const shared = readdirSync(`${client}../shared/demos`)
   .map((file) => readFileSync(`${client}../shared/demos/${file}`, 'utf8'))
   .join('\n')
@@ -49,9 +49,9 @@ function firstArguments(source: string): string[] {
   })
 }
 
-/** The keys that an argument names: `'a.b'` is one, and `` `a.${b}` `` stands for all that have a name there. */
+/** The keys that an argument names: `'a.b'` is one, and `` `a.${b}` `` stands for every key with a name there. */
 function named(argument: string): RegExp[] {
-  // What something is compared with is no key.
+  // Operands of comparisons are not keys.
   return [...argument.replace(/[=!]== '[^']*'/g, '').matchAll(/'([\w.-]+)'|`([^`]*)`/g)].map(
     ([, key, template = '']) => {
       const pattern = (key ?? template).replaceAll('.', '\\.').replace(/\$\{[^}]*\}/g, '([\\w-]+)')
@@ -84,11 +84,11 @@ describe('the languages', () => {
 })
 
 describe('the page', () => {
-  it('asks for texts, which are found here', () => {
+  it('uses texts, which this test finds', () => {
     expect(uses.length).toBeGreaterThan(30)
   })
 
-  it('asks for no text that there is not', () => {
+  it('uses no missing text', () => {
     const unknown = uses.filter(({ pattern }) => !keys.some((key) => pattern.test(key)))
     expect(unknown).toEqual([])
   })
@@ -99,7 +99,7 @@ describe('the page', () => {
     const unused = keys.filter((key) => {
       // Named by the server: see useServerError.
       if (key.startsWith('serverError.')) return false
-      // A key that stands elsewhere reaches `t` as a variable, and a name in a template does so from where it stands.
+      // A key outside of a call reaches `t` through a variable, and so does a name used in a template literal.
       const matches = uses.map(({ pattern }) => pattern.exec(key)).filter((match) => match !== null)
       return !all.includes(`'${key}'`) && !matches.some(([, ...names]) => names.every((name) => words.has(name)))
     })

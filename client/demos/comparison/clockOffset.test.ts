@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { ClockOffset } from './clockOffset'
 
-it('takes the server’s clock to be read half technique through the shortest request', () => {
+it('assumes that the server’s clock was read halfway through the shortest request', () => {
   const clock = new ClockOffset()
   expect(clock.offset).toBe(0)
   clock.add(1_000, 1_100, 6_090)
@@ -12,7 +12,7 @@ it('takes the server’s clock to be read half technique through the shortest re
   expect(clock.offset).toBe(5_000)
 })
 
-it('forgets what is old: one of the clocks may have been set', () => {
+it('forgets old samples: one of the clocks may have been set', () => {
   const clock = new ClockOffset()
   clock.add(0, 1, 5_000.5)
   for (let n = 1; n <= 30; n++) clock.add(n * 1_000, n * 1_000 + 10, n * 1_000 + 105)

@@ -11,7 +11,7 @@ describe('a lane', () => {
     expect(lane.events.map(({ n }) => n)).toEqual([1, 4])
   })
 
-  it('has lost nothing before its first event, also when it begins again', () => {
+  it('has lost nothing before its first event, even when it starts again', () => {
     const lane = new Lane()
     lane.arrived(10, 100, 110)
     lane.begin()
@@ -19,7 +19,7 @@ describe('a lane', () => {
     expect(lane.lost).toEqual([])
   })
 
-  it('knows from when to when it was connected', () => {
+  it('knows when it was connected', () => {
     const lane = new Lane()
     lane.connected(true, 1)
     lane.connected(false, 5)
@@ -31,7 +31,7 @@ describe('a lane', () => {
     ])
   })
 
-  it('forgets what is no longer shown, but not a connection that is open', () => {
+  it('drops everything that is no longer shown, but not an open connection', () => {
     const lane = new Lane()
     lane.connected(true, 0)
     lane.requests.push({ from: 0, to: 10 })

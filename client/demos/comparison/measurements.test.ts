@@ -10,7 +10,7 @@ describe('the webhook', () => {
     measurements.begin()
   })
 
-  /** An answer with these deliveries, after the webhook was switched on behind event `webhookAfter`. */
+  /** Takes figures with these deliveries, the webhook having been enabled after event `webhookAfter`. */
   function take(numbers: readonly number[], webhookAfter: number): void {
     const nothing = { requests: 0, empty: 0, events: 0, eventBytes: 0, up: 0, down: 0 }
     const figures: ComparisonFigures = {
@@ -24,14 +24,14 @@ describe('the webhook', () => {
     measurements.take(figures, 0, 0)
   }
 
-  it('has received what was delivered before it was switched off, also when that is heard after it is on again', () => {
+  it('counts deliveries from before it was disabled, even if they are reported after it is enabled again', () => {
     take([1, 2], 0)
     take([3, 4, 9, 10], 8)
     expect(measurements.tallies.webhook).toMatchObject({ received: 6, missed: 0 })
     expect(measurements.delivered).toBe(10)
   })
 
-  it('misses what is not delivered while it is on', () => {
+  it('misses events that are not delivered while it is enabled', () => {
     take([5, 6], 4)
     take([8], 4)
     take([9, 11], 4)

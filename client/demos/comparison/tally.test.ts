@@ -8,7 +8,7 @@ describe('a tally', () => {
     expect(tally).toMatchObject({ received: 4, missed: 2, newest: 10 })
   })
 
-  it('misses nothing before its first event, also when it begins again', () => {
+  it('misses nothing before its first event, even when it starts again', () => {
     const tally = new Tally()
     tally.receive(100, 1)
     tally.begin()
@@ -29,7 +29,7 @@ describe('a tally', () => {
     expect(tally).toMatchObject({ received: 1, missed: 1 })
   })
 
-  it('gives the delays of the newest 1,000 events, and of those since the last look', () => {
+  it('has the delays of the newest 1,000 events, and of those since the last call', () => {
     const tally = new Tally()
     for (let n = 1; n <= 1_000; n++) tally.receive(n, 1)
     expect(tally.delays()).toEqual({ median: 1, p95: 1, fresh: 1 })

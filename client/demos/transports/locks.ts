@@ -1,6 +1,6 @@
-/** Web Locks as a notice board for the tabs of one browser: a lock says what its tab is, for as long as the tab is there. */
+/** Web Locks as a notice board for the tabs of one browser: a lock describes its tab, for as long as the tab exists. */
 
-/** A lock of a tab that another tab may read. `client` is the same for all locks of a tab. */
+/** A lock of a tab, readable by other tabs. `client` is the same for all locks of a tab. */
 export interface Notice {
   readonly client: string
   readonly parts: readonly unknown[]
@@ -42,7 +42,7 @@ export function takeNumber(name: string, most: number, taken: (number: number) =
   }
 }
 
-/** All locks that are held, of names that are JSON arrays. */
+/** All held locks whose names are JSON arrays. */
 export async function read(): Promise<Notice[]> {
   const { held = [] } = await navigator.locks.query()
   return held.flatMap(({ name = '', clientId: client = '' }) => {

@@ -2,7 +2,7 @@ import vue from 'eslint-plugin-vue'
 import { defineConfig } from 'eslint/config'
 import ts from 'typescript-eslint'
 
-/** The rooms of the house and the doors between them: docs/architecture.md. `may` is what a file of the room may import. */
+/** The rooms of docs/architecture.md and the doors between them: `may` lists what files may import. */
 const doors = [
   { files: ['shared/**'], may: ['./'], because: 'shared/ imports nothing from outside.' },
   {
@@ -13,7 +13,7 @@ const doors = [
   {
     files: ['server/sse/encode.ts', 'server/sse/emitterOptions.ts', 'server/sse/sink.ts'],
     may: [],
-    because: 'What everything else builds on is pure.',
+    because: 'The base of everything else is pure.',
   },
   {
     files: ['server/sse/emitter.ts', 'server/sse/iterate.ts'],
@@ -59,7 +59,7 @@ const doors = [
     {
       files: [`server/demos/${name}.ts`],
       may: ['node:', 'express$', `./${name}/`, '../sse/', '../store/', '../httpError$', '../params$', '../../shared/'],
-      because: 'What is more than one noun has a folder of its own.',
+      because: 'A demo with more than one noun has a folder of its own.',
     },
     {
       files: [`server/demos/${name}/**`],
@@ -106,7 +106,7 @@ const doors = [
   {
     files: ['plugins/**'],
     may: ['node:', 'vite$', 'shiki/', './', '../client/site/code$'],
-    because: 'A plugin compiles what is shown and served. It knows no demo, and of the page only the form of its data.',
+    because: 'A plugin prepares shown and served files. It knows no demo, and only the shape of the page’s data.',
   },
   {
     files: ['client/site/**'],
@@ -115,7 +115,7 @@ const doors = [
   },
   {
     files: ['client/demos/**'],
-    // The server's demos as text, to be shown; as code the compiler refuses them.
+    // The server's demos only as text, to be shown: the compiler refuses them as code.
     may: [
       'vue$',
       'vue-router$',
@@ -159,9 +159,9 @@ export default defineConfig(
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/consistent-type-definitions': 'off',
-      // Refuses types without members, which "no decoders at all" is one of.
+      // Refuses types without members, such as "no decoders at all".
       '@typescript-eslint/no-generated-empty-object-type': 'off',
-      // Isolated declarations want some of the types that this calls superfluous.
+      // Isolated declarations need some of the types that this rule calls superfluous.
       '@typescript-eslint/no-inferrable-types': 'off',
       '@typescript-eslint/prefer-nullish-coalescing': ['error', { ignorePrimitives: { string: true, boolean: true } }],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],

@@ -166,9 +166,7 @@ describe('ALLOWED_HOSTS', () => {
   })
 })
 
-describe('the examples', () => {
-  const file = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8')
-
+describe('a setting', () => {
   it('that names a database has a form that can be one', () => {
     for (const url of ['file:a.db', 'file:/a/b.db', ':memory:', 'libsql://db.example', 'http://127.0.0.1:8080'])
       expect(readSettings({ DATABASE_URL: url }).database).toEqual({ url, authToken: null })
@@ -199,30 +197,38 @@ describe('the examples', () => {
     for (const url of ['localhost:6379', 'http://:password@redis.example', 'redis://', 'password'])
       expect(refusal({ REDIS_URL: url })).toMatch(/^REDIS_URL must be (?!.*:\/\/:password)/)
   })
+})
 
-  it('in .env.example are all settings, with their defaults', () => {
+describe('the documentation', () => {
+  const file = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8')
+  /** The settings that are no integers. */
+  const texts = {
+    HOST: '127.0.0.1',
+    SSE_PUSH_TOKEN: '',
+    ALLOWED_HOSTS: '',
+    DATABASE_URL: 'file:data/demo.db',
+    DATABASE_AUTH_TOKEN: '',
+    OPENAI_BASE_URL: '',
+    OPENAI_API_KEY: '',
+    OPENAI_MODEL: '',
+    REDIS_URL: '',
+  }
+
+  it('has all settings in .env.example, with their defaults', () => {
     const lines = [...file('.env.example').matchAll(/^([A-Z_]+)=(.*)$/gm)]
     const examples: Record<string, string> = Object.fromEntries(lines.map(([, name = '', value = '']) => [name, value]))
     const expected = integers.map(([name, fallback]) => [name, String(fallback)])
-    const texts = {
-      HOST: '127.0.0.1',
-      SSE_PUSH_TOKEN: '',
-      ALLOWED_HOSTS: '',
-      DATABASE_URL: 'file:data/demo.db',
-      DATABASE_AUTH_TOKEN: '',
-      OPENAI_BASE_URL: '',
-      OPENAI_API_KEY: '',
-      OPENAI_MODEL: '',
-      REDIS_URL: '',
-    }
     expect(examples).toEqual({ ...Object.fromEntries(expected), ...texts })
     expect(lines).toHaveLength(Object.keys(examples).length)
     expect(readSettings(examples)).toEqual(readSettings({}))
   })
 
-  it('in docs/deploy.md are all settings', () => {
-    const text = file('docs/deploy.md')
-    for (const [name] of integers) expect(text).toContain(`\`${name}`)
+  it('has all settings in docs/deploy.md, and those that are no limits in the READMEs', () => {
+    const names = Object.keys(texts)
+    for (const name of [...names, ...integers.map(([integer]) => integer)])
+      expect(file('docs/deploy.md')).toContain(`\`${name}`)
+    for (const name of [...names, 'PORT', 'TRUST_PROXY'])
+      for (const readme of ['README.md', 'README.zh-CN.md']) expect(file(readme)).toContain(`\`${name}\``)
   })
 })
 

@@ -1,7 +1,7 @@
 // @vitest-environment node
 /**
  * Random histories of tabs that share streams, against a simple model: every tab gets each event of its names exactly once, in
- * order, from where it joined.
+ * order, from where it joined, or all there have ever been.
  *
  * `HISTORIES=10000 npx vitest run sharedTransport.model` is the long run; `SEED=…` begins with the history that failed.
  */
@@ -28,6 +28,8 @@ interface Rules {
   readonly ids: boolean
   /** A new stream starts with an id that says where it is. */
   readonly greets: boolean
+  /** A new stream begins with all that was ever published, and every tab wants that. */
+  readonly fromStart: boolean
   /** Like `fetchTransport`: a connection receives every event, and fails when it is lost. Otherwise like native EventSource. */
   readonly all: boolean
 }
@@ -105,7 +107,8 @@ class Connection implements TransportConnection {
       if (this.#server.isDown) this.lose()
       else {
         const isFresh = !rules.ids || this.#id === ''
-        this.#sent = isFresh ? this.#server.top : Number(this.#id)
+        const fresh = rules.fromStart ? 0 : this.#server.top
+        this.#sent = isFresh ? fresh : Number(this.#id)
         const at = String(this.#sent)
         this.#after(browser.random() * 20, () => {
           this.#sink.open()
@@ -197,6 +200,7 @@ class Page {
     for (const name of names) this.names.set(name, null)
     this.#transport = sharedTransport({
       scope: 'me',
+      fromStart: server.rules.fromStart,
       transport: Object.assign(server.transport, { receivesAllEvents: server.rules.all }),
     })
   }
@@ -280,7 +284,7 @@ class Page {
 
   /** The events it should have received. */
   get expected(): number[] {
-    const { start } = this
+    const start = this.#server.rules.fromStart ? 0 : this.start
     if (start === null) return []
     return this.#server.published
       .filter(({ n, event }) => {
@@ -303,7 +307,8 @@ async function history(seed: number, tally: Tally): Promise<void> {
   const browser = new FakeBrowser(seed)
   const { random } = browser
   const chance = (share: number): boolean => random() < share
-  const rules: Rules = { ids: chance(0.75), greets: chance(0.7), all: chance(0.5) }
+  const ids = chance(0.75)
+  const rules: Rules = { ids, greets: chance(0.7), fromStart: ids && chance(0.4), all: chance(0.5) }
   /** Nothing makes two tabs lead at once: then even streams without ids do not repeat an event. */
   const isGentle = chance(0.3)
   const server = new Server(browser, rules)

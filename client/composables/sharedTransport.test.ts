@@ -89,6 +89,7 @@ interface Options {
   lastEventId?: string
   scope?: string
   transport?: Transport
+  fromStart?: boolean
   url?: string
   withCredentials?: boolean
 }
@@ -103,9 +104,9 @@ class Page {
   readonly #transport: Transport
 
   constructor(options: Options) {
-    const { scope = 'ann', transport = native } = options
+    const { scope = 'ann', transport = native, fromStart } = options
     this.#options = options
-    this.#transport = sharedTransport({ scope, transport })
+    this.#transport = sharedTransport({ scope, transport, fromStart })
   }
 
   get messages(): string[] {
@@ -450,6 +451,66 @@ describe('a tab that was away', () => {
     await say('2:b')
     await away.connect('', true)
     expect(away.messages).toEqual(['1:a', 'id 2'])
+  })
+})
+
+describe('a tab that joins late, and wants the start of the stream', () => {
+  const fromStart = true
+
+  it('asks the server for it at once, and follows as soon as it is where the leader is', async () => {
+    const first = await open({ fromStart })
+    await say('1:snapshot', '2:a')
+    const late = await open({ fromStart })
+    const [leading, own] = live()
+    if (!leading || !own) throw new Error('The late tab did not ask.')
+    expect(own.tab).toBe(late.tab)
+    expect(own.request).toMatchObject({ lastEventId: '', wasOpen: false })
+    await sayBy(leading, '3:b')
+    await sayBy(own, '2:snapshot')
+    expect(live()).toEqual([leading])
+    await sayBy(leading, '4:c')
+    expect(first.messages).toEqual(['1:snapshot', '2:a', '3:b', '4:c'])
+    expect(late.messages).toEqual(['2:snapshot', '3:b', '4:c'])
+  })
+
+  it('need not ask while the leader has received nothing', async () => {
+    await open({ fromStart })
+    const others = [await open({ fromStart }), await open({ fromStart })]
+    await say('1:snapshot')
+    for (const { messages } of others) expect(messages).toEqual(['1:snapshot'])
+    expect(connections).toHaveLength(1)
+  })
+
+  it('asks the server where the leader resumed, and has received nothing yet', async () => {
+    await open({ fromStart, lastEventId: '5' })
+    await open({ fromStart })
+    expect(live().map(({ request }) => request.lastEventId)).toEqual(['5', ''])
+  })
+
+  it('asks again after each failure, and once more after it has forgotten its id', async () => {
+    await open({ fromStart })
+    await say('1:snapshot')
+    const late = await open({ fromStart })
+    await report((sink) => sink.fail({ kind: 'network', message: 'Lost.' }))
+    await browser.run(10)
+    expect(late.heard).toEqual(['fail network'])
+    for (const snapshot of ['1:again', '1:forgotten']) {
+      await late.connect()
+      await say(snapshot)
+      await late.disconnect()
+    }
+    expect(late.messages).toEqual(['fail network', '1:again', '1:forgotten'])
+    expect(live()).toHaveLength(1)
+  })
+
+  it('resumes after it has an id, like any other', async () => {
+    const leader = await open({ fromStart })
+    await say('1:snapshot')
+    const away = await open({ fromStart, lastEventId: '1' })
+    await say('2:a')
+    expect(away.messages).toEqual(['2:a'])
+    expect(leader.messages).toEqual(['1:snapshot', '2:a'])
+    expect(connections).toHaveLength(1)
   })
 })
 

@@ -54,6 +54,11 @@ export interface SharedTransportOptions {
   scope: string
   /** Makes the connection of the tab that leads. */
   transport: Transport
+  /**
+   * A tab that joins late gets what the server sends at the start of a stream, such as a snapshot: it asks for that over a short
+   * connection of its own. False starts it at the newest event. The stream must have ids. @default false
+   */
+  fromStart?: boolean | undefined
 }
 
 /** Tabs with another version of the protocol form groups of their own: increment it whenever a message changes. */
@@ -123,12 +128,12 @@ type Message =
   { kind: 'echo'; from: string } | Hello | Welcome | { kind: 'report'; term: string; seq: number; report: Report }
 
 /** A transport that shares another transport's connection between tabs. Without Web Locks or BroadcastChannel, each tab has its own. */
-export function sharedTransport({ scope, transport }: SharedTransportOptions): Transport {
+export function sharedTransport({ scope, transport, fromStart = false }: SharedTransportOptions): Transport {
   const { receivesAllEvents = false, once = false } = transport
   const shared: Transport = (request, sink) => {
     const { locks } = navigator as Partial<Navigator>
     if (!locks || typeof BroadcastChannel === 'undefined') return transport(request, sink)
-    return share(scope, transport, request, sink, locks)
+    return share(scope, transport, fromStart, request, sink, locks)
   }
   return Object.assign(shared, { receivesAllEvents, once })
 }
@@ -136,6 +141,7 @@ export function sharedTransport({ scope, transport }: SharedTransportOptions): T
 function share(
   scope: string,
   transport: Transport,
+  fromStart: boolean,
   request: TransportRequest,
   sink: TransportSink,
   locks: LockManager,
@@ -350,12 +356,14 @@ function share(
     if (cursor !== null && leader.seq < cursor) return
     let missed = entries && after(log.end, asked, entries)
     if (!entries && log.end.term === asked.term && log.end.seq === asked.seq) {
-      if (asked.id === '') {
+      // Where the leader still waits for the first event, that is the newest, too.
+      const isAtStart = end.id === '' && leader.shown === 'connecting'
+      if (asked.id === '' && (!fromStart || isAtStart)) {
         // Nobody knows where this tab was: it starts at the newest event.
         log = new Log(end)
         if (end.id !== '') sink.id(end.id)
         missed = []
-      } else if (is('follower')) catchUp ??= setTimeout(goAlone, CATCH_UP)
+      } else if (is('follower')) catchUp ??= setTimeout(goAlone, asked.id === '' ? 0 : CATCH_UP)
     }
     if (!missed || is('away')) return
 
@@ -454,7 +462,8 @@ function share(
     // Either the clock was set back, or the lock was stolen from this tab: then its new holder takes an even later term.
     if (known > term) announce(known)
     // Without an id, a tab that followed another leader gets everything since this one took over.
-    const entries = log.after(at) ?? (at.id === '' && at.term !== from ? log.after(tookOver) : null)
+    const isBehind = at.id === '' && at.term !== from && !fromStart
+    const entries = log.after(at) ?? (isBehind ? log.after(tookOver) : null)
     post({ kind: 'welcome', to: from, term, seq, asked: at, entries, end: log.end, shown, retry })
   }
 

@@ -1,6 +1,6 @@
 /** TodoMVC's specification, item by item, and what a list on several screens promises beyond it. */
 import type { BrowserContext, Page } from '@playwright/test'
-import { itemPathOf, itemsPathOf, MAX_TODOS } from '../shared/demos/todos'
+import { itemPathOf, itemsPathOf, MAX_TODOS, todosPathOf, type Todo, type TodosSnapshot } from '../shared/demos/todos'
 import { expect, test, type Site } from './fixture'
 
 const LIST = 'groceries'
@@ -22,6 +22,17 @@ async function add(page: Page, ...all: string[]): Promise<void> {
     await newTodo(page).fill(title)
     await newTodo(page).press('Enter')
   }
+}
+
+const stored = async (site: Site): Promise<readonly Todo[]> => {
+  const { body } = await fetch(site.url + todosPathOf(LIST))
+  let text = ''
+  for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += chunk
+    const [, data] = /^data: (.*)\n\n/m.exec(text) ?? []
+    if (data !== undefined) return (JSON.parse(data) as TodosSnapshot).todos
+  }
+  return []
 }
 
 const patch = (site: Site, id: string, params: Record<string, string>) =>
@@ -180,11 +191,7 @@ test.describe('a list on several screens', () => {
     await expect.poll(() => site.streams.size, { timeout: 20_000 }).toBe(1)
   })
 
-  test('keeps what is done offline, marked, over a reload, and sends it in order', async ({
-    context,
-    site,
-    browser,
-  }) => {
+  test('keeps what is done offline, marked, and sends it in order', async ({ context, site, browser }) => {
     const page = await open(context, site)
     await add(page, 'milk', 'bread')
     await expect(page.locator('.pending')).toHaveCount(0)
@@ -205,6 +212,110 @@ test.describe('a list on several screens', () => {
       await expect(item(screen, 'milk')).toHaveClass(/completed/, { timeout: 30_000 })
     }
     await expect(page.locator('.pending')).toHaveCount(0)
+    await elsewhere.close()
+  })
+
+  test('keeps what waits over a reload, and sends it when the page is back', async ({ context, site }) => {
+    const page = await open(context, site)
+    await add(page, 'milk')
+    await expect(page.locator('.pending')).toHaveCount(0)
+    await site.stop()
+    await add(page, 'offline')
+    await item(page, 'milk').getByRole('checkbox').check()
+    await expect(page.locator('.pending')).toHaveCount(2)
+    // The page itself comes from the server, so a reload fails as long as that is away.
+    await expect(page.reload()).rejects.toThrow()
+    await expect(titles(page)).toHaveCount(0)
+    // The page first, and its requests only when it has shown what it kept.
+    site.route(itemsPathOf(LIST), (_req, res) => res.writeHead(503).end())
+    await site.start()
+    await page.goto(`${site.url}/todos?list=${LIST}`)
+    await expect(titles(page)).toHaveText(['milk', 'offline'])
+    await expect(item(page, 'milk')).toHaveClass(/completed/)
+    await expect(page.getByText('2 changes are waiting to be sent.')).toBeVisible()
+    site.unroute(itemsPathOf(LIST))
+    await expect(page.locator('.pending')).toHaveCount(0, { timeout: 30_000 })
+    const other = await open(context, site)
+    await expect(titles(other)).toHaveText(['milk', 'offline'])
+    await expect(item(other, 'milk')).toHaveClass(/completed/)
+  })
+
+  test('calls nothing of one screen another’s: however often an item is changed, at once or offline', async ({
+    context,
+    site,
+  }) => {
+    const page = await open(context, site)
+    const rename = async (title: string): Promise<void> => {
+      await titles(page).first().dblclick()
+      await page.locator('.edit').fill(title)
+      await page.locator('.edit').press('Enter')
+    }
+    await add(page, 'a')
+    for (const title of ['b', 'c']) {
+      await rename(title)
+      await expect(page.locator('.pending')).toHaveCount(0)
+    }
+    await site.stop()
+    await rename('d')
+    await item(page, 'd').getByRole('checkbox').check()
+    await rename('e')
+    await site.start()
+    await expect(page.locator('.pending')).toHaveCount(0, { timeout: 30_000 })
+    await expect(page.locator('[data-status=open]')).toBeVisible({ timeout: 30_000 })
+    await rename('f')
+    const other = await open(context, site)
+    await expect(titles(other)).toHaveText(['f'])
+    await expect(page.getByRole('log')).toHaveCount(0)
+  })
+
+  test('edited on two screens at once has the last text, and both are told', async ({ context, site, browser }) => {
+    const one = await open(context, site)
+    await add(one, 'milk', 'bread')
+    await expect(one.locator('.pending')).toHaveCount(0)
+    const elsewhere = await browser.newContext()
+    const two = await open(elsewhere, site)
+    const begin = async (page: Page, n: number) => {
+      await titles(page).nth(n).dblclick()
+      return page.locator('.edit')
+    }
+    const mine = await begin(two, 0)
+    await mine.fill('soy milk')
+    const theirs = await begin(one, 0)
+    await theirs.fill('oat milk')
+    await theirs.press('Enter')
+    await expect(two.locator('.edit')).toHaveValue('soy milk')
+    await expect.poll(async () => (await stored(site))[0]?.title).toBe('oat milk')
+    await mine.press('Enter')
+    await expect(two.getByText('Your “soy milk” replaced “oat milk”')).toBeVisible()
+    await expect(one.getByText('Another screen replaced your “oat milk” with “soy milk”.')).toBeVisible()
+    for (const page of [one, two]) await expect(titles(page)).toHaveText(['soy milk', 'bread'])
+
+    // Whoever only looked changes nothing.
+    const looked = await begin(two, 1)
+    await (await begin(one, 1)).fill('rye bread')
+    await one.locator('.edit').press('Enter')
+    await expect.poll(async () => (await stored(site))[1]?.title).toBe('rye bread')
+    await looked.press('Enter')
+    for (const page of [one, two]) await expect(titles(page)).toHaveText(['soy milk', 'rye bread'])
+    await elsewhere.close()
+  })
+
+  test('removed on one screen while another edits it: that one is told what became of its text', async ({
+    context,
+    site,
+    browser,
+  }) => {
+    const one = await open(context, site)
+    await add(one, 'milk', 'bread')
+    await expect(one.locator('.pending')).toHaveCount(0)
+    const elsewhere = await browser.newContext()
+    const two = await open(elsewhere, site)
+    await titles(two).first().dblclick()
+    await two.locator('.edit').fill('soy milk')
+    await item(one, 'milk').hover()
+    await item(one, 'milk').locator('.destroy').click()
+    await expect(two.getByText('“soy milk” could not be saved. This item was removed on another screen.')).toBeVisible()
+    for (const page of [one, two]) await expect(titles(page)).toHaveText(['bread'])
     await elsewhere.close()
   })
 
@@ -258,9 +369,25 @@ test.describe('a list on several screens', () => {
     await expect(page.getByText('1 to 64 letters, digits')).toBeVisible()
   })
 
-  test('shows text as text', async ({ context, site }) => {
+  test('shows text as text, in its own direction, and breaks what has no spaces', async ({ context, site }) => {
     const page = await open(context, site)
-    await add(page, '<img src=x onerror=alert(1)>')
-    await expect(titles(page)).toHaveText(['<img src=x onerror=alert(1)>'])
+    await page.setViewportSize({ width: 360, height: 740 })
+    const all = ['<img src=x onerror=alert(1)>', 'לקנות חלב!', '👩‍👩‍👧‍👦'.repeat(18), 'w'.repeat(200), '\u202eevil']
+    await add(page, ...all)
+    await expect(titles(page)).toHaveText(all)
+    await expect(titles(page).nth(1)).toHaveCSS('direction', 'rtl')
+    await expect(titles(page).nth(0)).toHaveCSS('direction', 'ltr')
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360)
+  })
+
+  test('may be called anything that an ID can be', async ({ context, site }) => {
+    for (const name of ['__proto__', 'constructor', '-', '0']) {
+      const page = await open(context, site, name)
+      await add(page, name)
+      await expect(page.locator('.pending')).toHaveCount(0)
+      await page.reload()
+      await expect(titles(page)).toHaveText([name])
+      await page.close()
+    }
   })
 })

@@ -1,9 +1,9 @@
 import { itemPathOf, itemsPathOf, type Todo } from '../../../shared/demos/todos'
 
-/** What a person did to a list. `base` is the version of the item that they saw. */
+/** What a person did to a list. `base` and `seen` are the version and the title of the item that they saw. */
 export type Change =
   | { kind: 'add'; id: string; title: string }
-  | { kind: 'edit'; id: string; title: string; base: number }
+  | { kind: 'edit'; id: string; title: string; base: number; seen: string }
   | { kind: 'toggle'; id: string; completed: boolean; base: number }
   | { kind: 'toggleAll'; completed: boolean }
   | { kind: 'remove'; id: string }

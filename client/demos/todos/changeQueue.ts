@@ -17,21 +17,27 @@ export class ChangeQueue {
   readonly #prefix: string
   readonly #storage: Storage | Map<string, string>
   readonly #tab = crypto.randomUUID()
-  #count = 0
 
   constructor(list: string) {
     this.#prefix = `todos ${list} `
     this.#storage = storage()
   }
 
-  /** False when too many wait. */
+  /** False when too many wait, or the browser has no room. */
   add(change: Change): boolean {
-    if (this.all().length >= MAX_PENDING) return false
-    const order = [Date.now(), this.#count++].map((number) => String(number).padStart(15, '0')).join(' ')
+    const waiting = this.all()
+    if (waiting.length >= MAX_PENDING) return false
+    // After all that wait already, also where the clock was set back.
+    const newest = Number(waiting.at(-1)?.key.slice(this.#prefix.length).split(' ')[0] ?? 0)
+    const order = String(Math.max(Date.now(), newest + 1)).padStart(15, '0')
     const key = `${this.#prefix}${order} ${this.#tab}`
-    if (this.#storage instanceof Map) this.#storage.set(key, JSON.stringify(change))
-    else this.#storage.setItem(key, JSON.stringify(change))
-    return true
+    try {
+      if (this.#storage instanceof Map) this.#storage.set(key, JSON.stringify(change))
+      else this.#storage.setItem(key, JSON.stringify(change))
+      return true
+    } catch {
+      return false
+    }
   }
 
   all(): Pending[] {

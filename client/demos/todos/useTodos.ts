@@ -50,15 +50,14 @@ export function useTodos(id: string): UseTodosReturn {
   const notices = ref<string[]>([])
   /** The titles that this screen wrote, as long as nobody else has written another. */
   const written = new Map<string, Todo>()
+  const leaving = new AbortController()
   let isSending = false
   let retry: ReturnType<typeof setTimeout> | undefined
 
   const stream = useEventSource(todosPathOf(id), {
     immediate: true,
     idleTimeout: 40_000,
-    // A tab that comes late asks for the snapshot itself: the shared connection has only what is new.
-    lastEventId: 'new',
-    transport: sharedTransport({ scope: 'todos', transport: fetchTransport() }),
+    transport: sharedTransport({ scope: 'todos', transport: fetchTransport(), fromStart: true }),
     decode: {
       snapshot: (raw) => JSON.parse(raw) as TodosSnapshot,
       todo: (raw) => JSON.parse(raw) as Todo,
@@ -69,12 +68,17 @@ export function useTodos(id: string): UseTodosReturn {
   stream.on('removed', ({ data }) => apply({ event: 'removed', data }))
   stream.on('todo', ({ data }) => {
     const mine = written.get(data.id)
-    if (mine && data.version > mine.version) {
+    if (mine && data.version > mine.version && data.title !== mine.title && !isOnItsWay(data)) {
       written.delete(data.id)
-      if (data.title !== mine.title) notice(t('todos.overwritten', { mine: mine.title, theirs: data.title }))
+      notice(t('todos.overwritten', { mine: mine.title, theirs: data.title }))
     }
     apply({ event: 'todo', data })
   })
+
+  /** The stream may tell of this screen's own change before its answer comes. */
+  function isOnItsWay({ id: item, title }: Todo): boolean {
+    return pending.value.some(({ change: one }) => one.kind === 'edit' && one.id === item && one.title === title)
+  }
 
   function apply(event: TodosEvent): void {
     list.value = reduceTodos(list.value, event)
@@ -100,7 +104,7 @@ export function useTodos(id: string): UseTodosReturn {
     })
     isSending = false
     pending.value = queue.all()
-    if (pending.value.length > 0) retry = setTimeout(() => void send(), RETRY)
+    if (pending.value.length > 0 && !leaving.signal.aborted) retry = setTimeout(() => void send(), RETRY)
   }
 
   /** False if it has to wait. */
@@ -126,7 +130,7 @@ export function useTodos(id: string): UseTodosReturn {
       case 'toggle': {
         const { todo, replaced } = answer as ChangedTodo
         if (one.kind === 'edit') written.set(one.id, todo)
-        if (one.kind === 'edit' && replaced && replaced.title !== todo.title)
+        if (one.kind === 'edit' && replaced && replaced.title !== one.seen)
           notice(t('todos.replaced', { mine: todo.title, theirs: replaced.title }))
         apply({ event: 'todo', data: todo })
         break
@@ -145,7 +149,6 @@ export function useTodos(id: string): UseTodosReturn {
     return ('id' in one && list.value.todos.find((todo) => todo.id === one.id)?.title) || t('todos.title')
   }
 
-  const leaving = new AbortController()
   queue.watch(() => (pending.value = queue.all()), leaving.signal)
   addEventListener('online', () => void send(), { signal: leaving.signal })
   watch(stream.status, (status) => status === 'open' && void send())

@@ -592,7 +592,6 @@ export const en = {
     changes: '{count} changes a second',
     frames: '{count} frames a second',
     age: '{seconds} s old',
-    loading: 'Loading …',
     line: '{pair} over the last minute: now {value}',
     curl: 'Order from a terminal',
   },
@@ -640,9 +639,14 @@ export const en = {
     state: {
       streaming: 'Writing …',
       done: 'Complete',
-      stopped: 'Stopped for everyone; the request to the model is cancelled',
+      stopped: 'Stopped for everyone',
       failed: 'Failed',
-      interrupted: 'Interrupted: the server was restarted. It is not asked again by itself',
+      interrupted: 'Interrupted',
+    },
+    end: {
+      stopped: 'Somebody stopped it, and the request to the model is cancelled.',
+      interrupted:
+        'The server was restarted in the middle of this answer. It is not asked again by itself: press “Ask again”.',
     },
     failure: {
       'upstream-unreachable': 'The model’s server cannot be reached.',
@@ -683,6 +687,7 @@ export const en = {
     clear: 'Clear completed',
     filters: 'Filters',
     loading: 'Loading …',
+    none: 'Nothing to do yet. Add something, here or on another screen.',
     pending: 'not sent yet',
     waiting: '{count} changes are waiting to be sent.',
     waitingOne: 'One change is waiting to be sent.',

@@ -579,7 +579,6 @@ export const zhCN: Messages = {
     changes: '每秒 {count} 次变化',
     frames: '每秒 {count} 帧',
     age: '{seconds} 秒前',
-    loading: '正在加载……',
     line: '{pair} 最近一分钟的走势：现在 {value}',
     curl: '在终端里下单',
   },
@@ -625,9 +624,13 @@ export const zhCN: Messages = {
     state: {
       streaming: '正在输出……',
       done: '已完成',
-      stopped: '已全部停止，对模型的请求已取消',
+      stopped: '已全部停止',
       failed: '失败',
-      interrupted: '已中断：服务器重启过，不会自动重问',
+      interrupted: '已中断',
+    },
+    end: {
+      stopped: '有人停止了这个回答，对模型的请求已取消。',
+      interrupted: '输出这个回答时服务器重启了。不会自动重新提问，请点击“重新提问”。',
     },
     failure: {
       'upstream-unreachable': '无法连接模型服务器。',
@@ -666,6 +669,7 @@ export const zhCN: Messages = {
     clear: '清除已完成',
     filters: '筛选',
     loading: '正在加载……',
+    none: '还没有待办事项。在这里或另一块屏幕上添加一项吧。',
     pending: '尚未发送',
     waiting: '{count} 项更改等待发送。',
     waitingOne: '1 项更改等待发送。',

@@ -47,6 +47,34 @@ test('every rate has a line, and says that it is made up', async ({ context, sit
   for (const pair of PAIRS) await expect(page.getByRole('img', { name: pair }).locator('canvas')).toBeVisible()
 })
 
+test('nothing moves when the figures come, change and grow old', async ({ browser, site }) => {
+  for (const width of [1_280, 360]) {
+    const context = await browser.newContext({ viewport: { width, height: 800 } })
+    const page = await context.newPage()
+    await page.addInitScript(() => {
+      window.shift = 0
+      new PerformanceObserver((list) => {
+        for (const { value = 0 } of list.getEntries() as (PerformanceEntry & { value?: number })[])
+          window.shift += value
+      }).observe({ type: 'layout-shift', buffered: true })
+    })
+    // The page is drawn before the first figure is known.
+    site.route(livePaths.stream, (_req, res) => res.writeHead(503, { 'Retry-After': '1' }).end())
+    await page.goto(`${site.url}/live`)
+    await expect(page.locator('[data-status=reconnecting]')).toBeVisible()
+    await expect(figure(page, 'online')).toHaveText('–')
+    site.unroute(livePaths.stream)
+    await expect(figure(page, 'online')).toHaveText('1', { timeout: 20_000 })
+    await fetch(site.url + livePaths.orders, { method: 'POST', body: new URLSearchParams({ item: 'tea' }) })
+    await expect(page.getByText('latest: a tea')).toBeVisible()
+    await site.stop()
+    await expect(page.getByText(/^\d+ s old$/)).toBeVisible({ timeout: 20_000 })
+    expect(await page.evaluate(() => window.shift)).toBeLessThan(0.01)
+    await site.start()
+    await context.close()
+  }
+})
+
 test('a thousand changes a second are drawn once a frame', async ({ context, site }) => {
   const page = await open(context, site)
   await page.evaluate(() => {
@@ -88,6 +116,7 @@ test('figures that are no longer fresh look it, with their age, and are fresh ag
 
 declare global {
   interface Window {
+    shift: number
     drawn: number
     framesDrawn: number
   }

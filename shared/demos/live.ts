@@ -72,6 +72,7 @@ export function reduceLive(live: Live | null, { event, data }: LiveEvent): Live 
 /** The points of the last minute, with one more. However many come, a line has a bounded number of points. */
 export function withPoint(points: readonly Point[], point: Point): Point[] {
   const [before, last] = [points.at(-2), points.at(-1)]
+  if (last && point.time < last.time - KEPT) return [point] // The clock of the server was set back.
   if (last && point.time < last.time) return [...points]
   const isDense = before !== undefined && last !== undefined && last.time - before.time < RESOLUTION
   const kept = isDense ? points.slice(0, -1) : points

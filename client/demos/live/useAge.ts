@@ -6,7 +6,10 @@ export function useAge(): { age: Readonly<Ref<number>>; renew: () => void } {
   let renewedAt = Date.now()
   // The clock of the wall goes on while a machine sleeps.
   const timer = setInterval(() => {
-    age.value = Math.max(0, Math.round((Date.now() - renewedAt) / 1_000))
+    const now = Date.now()
+    // A clock that was set back takes that moment with it.
+    if (now < renewedAt) renewedAt = now - age.value * 1_000
+    age.value = Math.round((now - renewedAt) / 1_000)
   }, 500)
   onScopeDispose(() => clearInterval(timer))
   return {

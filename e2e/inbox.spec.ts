@@ -90,8 +90,39 @@ test('errors are in the language of the page, and what was typed is not lost', a
   await context.close()
 })
 
-test('a message is text, whatever is in it', async ({ context, site }) => {
+test('a message is text, whatever is in it, in its own direction, and fits', async ({ context, site }) => {
   const page = await open(context, site)
-  await write(site, '<img src=x onerror=alert(1)>')
-  await expect.poll(() => texts(page)).toEqual(['<img src=x onerror=alert(1)>'])
+  await page.setViewportSize({ width: 360, height: 740 })
+  const all = ['<img src=x onerror=alert(1)>', 'שלום, מה שלומך?', '👩‍👩‍👧‍👦'.repeat(90), 'w'.repeat(1_000), 'one\ntwo']
+  for (const text of all) expect((await write(site, text)).status).toBe(201)
+  await expect.poll(() => texts(page)).toEqual(all.toReversed())
+  await expect(items(page).nth(3).locator('p')).toHaveCSS('direction', 'rtl')
+  const overflow = await page.evaluate(
+    () =>
+      [document.documentElement, ...document.querySelectorAll('.list, .list li')].filter(
+        ({ scrollWidth, clientWidth }) => scrollWidth > clientWidth,
+      ).length,
+  )
+  expect(overflow).toBe(0)
+  expect((await write(site, 'x'.repeat(65_536))).status).toBe(413)
+})
+
+test('two hundred messages at once: as many as there is room for, the same on every screen', async ({
+  context,
+  site,
+}) => {
+  const [one, two] = [await open(context, site), await open(context, site)]
+  const statuses = await Promise.all(Array.from({ length: 200 }, async (_, n) => (await write(site, `${n}`)).status))
+  expect(statuses.filter((status) => status === 201)).toHaveLength(100)
+  expect(statuses.filter((status) => status === 409)).toHaveLength(100)
+  for (const page of [one, two]) await expect(bell(page, 100)).toBeVisible()
+  expect(await texts(two)).toEqual(await texts(one))
+  await one.getByRole('button', { name: 'Mark all as read' }).click()
+  await expect(bell(two, 0)).toBeVisible()
+  // What is read makes room.
+  await write(site, 'another')
+  for (const page of [one, two]) {
+    await expect(items(page)).toHaveCount(100)
+    await expect(items(page).first()).toContainText('another')
+  }
 })

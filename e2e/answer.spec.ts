@@ -44,11 +44,22 @@ test('Stop on one screen stops it on all, and Ask again asks anew', async ({ pag
   await other.goto(page.url())
   await expect(text(other)).toContainText('I am not a model')
   await other.getByRole('button', { name: 'Stop for everyone' }).click()
-  for (const tab of [page, other]) await state(tab, 'stopped').toHaveText(/the request to the model is cancelled/)
+  for (const tab of [page, other]) {
+    await state(tab, 'stopped').toHaveText('Stopped for everyone')
+    await expect(text(tab)).toContainText('the request to the model is cancelled')
+  }
   await page.getByRole('button', { name: 'Ask again' }).click()
   await state(page, 'streaming').toBeVisible()
   expect(site.to(answersPath)).toHaveLength(2)
   await phone.close()
+})
+
+test('nothing is asked while an answer is being written', async ({ page, site }) => {
+  await ask(page, site)
+  await page.getByLabel('Question').press('Enter')
+  await page.getByRole('button', { name: 'Stop for everyone' }).click()
+  await state(page, 'stopped').toBeVisible()
+  expect(site.to(answersPath)).toHaveLength(1)
 })
 
 test('what is not known any more, and a question that cannot be, are said in words', async ({ browser, site }) => {

@@ -487,6 +487,19 @@ describe('a tab that joins late, and wants the start of the stream', () => {
     expect(live().map(({ request }) => request.lastEventId)).toEqual(['5', ''])
   })
 
+  it('asks the server when the next leader is further on than the one it waited with', async () => {
+    const first = await open({ fromStart })
+    await open({ fromStart, lastEventId: '7' })
+    await browser.run(1_100)
+    const late = await open({ fromStart })
+    expect(live().map(({ request }) => request.lastEventId)).toEqual(['', '7'])
+    first.tab.crash()
+    await settle()
+    expect(live().map(({ request }) => request.lastEventId)).toEqual(['7', ''])
+    await say('9:snapshot')
+    expect(late.messages).toEqual(['9:snapshot'])
+  })
+
   it('asks again after each failure, and once more after it has forgotten its id', async () => {
     await open({ fromStart })
     await say('1:snapshot')

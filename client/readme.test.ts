@@ -45,19 +45,15 @@ it.each(['README.md', 'README.zh-CN.md'])('the code in %s compiles', { timeout: 
   })
   const files = blocks(file, 'vue|ts').map(({ language, code }, n) => {
     // A block that names its file is complete.
-    const [, named] = /^\/\/ (\w+\.ts)\b/.exec(code) ?? []
+    const [, named] = /^\/\/ ([\w.]+\.ts)\b/.exec(code) ?? []
     const name = named ?? `block${n}.${language}`
-    const config = code.startsWith('// vite.config.ts\n')
-    const whole = config
-      ? `import { defineConfig } from 'vite'\nexport default defineConfig({\n${code}})`
-      : `${AROUND}\n${code}`
-    writeFileSync(join(project, name), language === 'vue' || (named && !config) ? code : whole)
+    writeFileSync(join(project, name), language === 'vue' || named ? code : `${AROUND}\n${code}`)
     return name
   })
   expect(files.length).toBeGreaterThan(3)
   const compilerOptions = {
     target: 'es2022',
-    lib: ['es2023', 'es2024.string', 'dom', 'dom.iterable'],
+    lib: ['es2023', 'dom', 'dom.iterable'],
     module: 'esnext',
     moduleResolution: 'bundler',
     types: ['node'],

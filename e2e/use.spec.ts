@@ -6,7 +6,6 @@ import { createServer as createNetServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import vue from '@vitejs/plugin-vue'
 import { createServer } from 'vite'
 import { expect, test } from './fixture'
 
@@ -69,7 +68,7 @@ test('the minimal pair works with the copied files and nothing else', async ({ p
   mkdirSync(`${project}/src/composables`, { recursive: true })
   symlinkSync(`${root}node_modules`, `${project}/node_modules`, 'junction')
   cpSync(`${root}client/composables/useEventSource.ts`, `${project}/src/composables/useEventSource.ts`)
-  cpSync(`${root}client/demos/use/Example.vue`, `${project}/src/App.vue`)
+  cpSync(`${root}client/Example.vue`, `${project}/src/App.vue`)
   cpSync(`${root}server/example.ts`, `${project}/server/example.ts`)
   cpSync(`${root}server/sse`, `${project}/server/sse`, {
     recursive: true,
@@ -81,22 +80,22 @@ test('the minimal pair works with the copied files and nothing else', async ({ p
     `${project}/src/main.ts`,
     `import { createApp } from 'vue'\nimport App from './App.vue'\ncreateApp(App).mount('#app')`,
   )
-  for (const file of ['client/demos/use/Example.vue', 'server/example.ts'])
+  for (const file of ['client/Example.vue', 'server/example.ts'])
     expect(onDisk(file).trim().split('\n').length, file).toBeLessThanOrEqual(16)
 
   const port = await freePort()
+  const config = onDisk('client/demos/use/vite.config.ts').replace('localhost:3000', `localhost:${port}`)
+  writeFileSync(`${project}/vite.config.ts`, config)
   const server = spawn(process.execPath, ['--import', 'tsx', 'server/example.ts'], {
     cwd: project,
     env: { ...process.env, PORT: String(port) },
     stdio: 'inherit',
   })
   const dev = await createServer({
-    configFile: false,
+    configFile: `${project}/vite.config.ts`,
     root: project,
     logLevel: 'silent',
-    plugins: [vue()],
-    resolve: { alias: { '@': `${project}/src` } },
-    server: { port: await freePort(), host: '127.0.0.1', proxy: { '/sse': `http://127.0.0.1:${port}` } },
+    server: { port: await freePort(), host: '127.0.0.1' },
   })
   try {
     await dev.listen()

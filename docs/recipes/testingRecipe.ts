@@ -57,7 +57,7 @@ const TEMPLATE: Record<string, string> = {
 
 const COMPILER_OPTIONS = {
   target: 'es2023',
-  lib: ['es2023', 'es2024.string', 'dom', 'dom.iterable'],
+  lib: ['es2023', 'dom', 'dom.iterable'],
   module: 'esnext',
   moduleResolution: 'bundler',
   types: ['vite/client', 'node'],

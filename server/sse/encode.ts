@@ -102,7 +102,8 @@ function lines(prefix: string, text: string): string {
 function oneLine(field: 'id' | 'event', value: string): string {
   if (/[\r\n]/.test(value) || value.includes('\0'))
     throw new SseEncodeError(field, `${field} must not contain CR, LF or NUL: remove or escape them.`)
-  if (!value.isWellFormed())
+  // What `isWellFormed` finds, without a newer library of types than copiers may have.
+  if (/\p{Surrogate}/u.test(value))
     throw new SseEncodeError(field, `${field} must not contain a lone surrogate, which UTF-8 cannot carry: remove it.`)
   return value
 }

@@ -466,7 +466,8 @@ export const en = {
     intro: 'Copy the files into your project, and they are yours: no package to install, nothing to configure.',
     pair: {
       title: 'Both ends in thirty lines',
-      text: 'This pair works unchanged, with the copied files and Express. A reconnect resumes after the last event received.',
+      text: 'Make a project with npm create vite (Vue, TypeScript), copy the files below to src/composables and server/sse, and save these three as src/App.vue, server/example.ts and vite.config.ts. A reconnect resumes after the last event received.',
+      run: 'Then run (the server and Vite each in a terminal of its own)',
     },
     filesTitle: 'Files to copy',
     filesText:

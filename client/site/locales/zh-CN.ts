@@ -454,7 +454,8 @@ export const zhCN: Messages = {
     intro: '把文件复制到你的项目里就能用：代码归你所有，不用安装依赖包，也不用配置。',
     pair: {
       title: '前后端共三十行',
-      text: '复制文件后，配合 Express 即可直接运行。重连时会从最后收到的事件之后续传。',
+      text: '用 npm create vite 新建项目（Vue、TypeScript），把下面的文件分别复制到 src/composables 和 server/sse，再把这三段代码保存为 src/App.vue、server/example.ts 和 vite.config.ts。重连时会从最后收到的事件之后续传。',
+      run: '然后运行（服务端和 Vite 各用一个终端）',
     },
     filesTitle: '要复制的文件',
     filesText: '如果项目里有 components.json（需要 Node 22 或更高版本），用命令即可复制；否则直接复制或下载文件。',

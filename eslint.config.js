@@ -129,6 +129,8 @@ const doors = [
       '../../../shared/',
       '../../../server/demos/',
       '../../../server/example',
+      '../../Example.vue',
+      '../../example.vite.config',
     ],
     because: 'A demo of the client uses site/, composables/ and shared/, and no other demo.',
   },

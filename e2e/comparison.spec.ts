@@ -245,14 +245,14 @@ test('the pictures alone say which technique is fast, which is small, and which 
   await press(page, 'Start')
   const marked = (technique: Name, figure: string) =>
     picture(page, technique).locator('[data-mark]').filter({ hasText: figure }).getAttribute('data-mark')
-  await expect.poll(() => marked('Short polling', 'Latency'), { timeout: 30_000 }).toBe('worst')
-  await expect.poll(() => marked('WebSocket', 'Extra bytes')).toBe('best')
+  await expect.poll(() => marked('Short polling', 'Median latency'), { timeout: 30_000 }).toBe('worst')
+  await expect.poll(() => marked('WebSocket', 'Extra bytes')).toBe('good')
   // It would appear if anything had been lost.
   await expect(picture(page, 'WebSocket')).toContainText(/Lost after a cut\s*–/)
   await press(page, 'Cut connections')
   await expect.poll(() => marked('WebSocket', 'Lost'), { timeout: 30_000 }).toBe('worst')
   for (const technique of ['Short polling', 'SSE', 'Webhook'] as const)
-    await expect.poll(() => marked(technique, 'Lost'), { timeout: 30_000 }).toBe('best')
+    await expect.poll(() => marked(technique, 'Lost'), { timeout: 30_000 }).toBe('good')
   expect(heard).toEqual([])
 })
 

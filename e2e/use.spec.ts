@@ -84,7 +84,7 @@ test('the minimal pair works with the copied files and nothing else', async ({ p
     expect(onDisk(file).trim().split('\n').length, file).toBeLessThanOrEqual(16)
 
   const port = await freePort()
-  const config = onDisk('client/demos/use/vite.config.ts').replace('localhost:3000', `localhost:${port}`)
+  const config = onDisk('client/example.vite.config.ts').replace('localhost:3000', `localhost:${port}`)
   writeFileSync(`${project}/vite.config.ts`, config)
   const server = spawn(process.execPath, ['--import', 'tsx', 'server/example.ts'], {
     cwd: project,

@@ -4,7 +4,7 @@ const TOLERANCE = 0.5
 export type Mark = 'best' | 'worst' | null
 
 /**
- * Marks the best and the worst of some values, where less is better. Several may be best; if all are about equal, none is worst. Values that
+ * Marks the best, which the page calls good, and the worst of some values, where less is better. Several may be best; if all are about equal, none is worst. Values that
  * differ by less than `margin` count as equal.
  */
 export function marksOf(values: readonly (number | null)[], margin: number): Mark[] {

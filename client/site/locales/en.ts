@@ -302,7 +302,7 @@ export const en = {
     title: 'Comparison',
     intro: 'The same events, sent to this page by five techniques at once, each with its measured cost.',
     verdict:
-      'To push updates from a server to a page, use SSE: as fast as a WebSocket, over plain HTTP, and a lost connection loses nothing.',
+      'To push updates from a server to a page, use SSE: a few milliseconds, like a WebSocket, but over plain HTTP, and after a lost connection it resumes by itself with nothing missing.',
     use: {
       shortPolling: 'Use it if changes are rare and may be late.',
       longPolling: 'Use it if something in between blocks streaming.',
@@ -310,8 +310,8 @@ export const en = {
       webSocket: 'Use it if both sides talk all the time: games, shared editors.',
       webhook: 'Use it from server to server. A page cannot receive it.',
     },
-    figure: { latency: 'Latency', bytes: 'Extra bytes per event', lost: 'Lost after a cut' },
-    mark: { best: 'best', worst: 'worst' },
+    figure: { latency: 'Median latency', bytes: 'Extra bytes per event', lost: 'Lost after a cut' },
+    mark: { best: 'good', worst: 'worst' },
     lane: {
       page: 'Page',
       server: 'Server',

@@ -293,7 +293,8 @@ export const zhCN: Messages = {
   comparison: {
     title: '方案对比',
     intro: '用五种推送方案把同样的事件同时送到本页，并实测各自的开销。',
-    verdict: '服务器要向页面推送消息，就用 SSE：和 WebSocket 一样快，只用普通 HTTP，断线也不丢事件。',
+    verdict:
+      '服务器要向页面推送消息，就用 SSE：和 WebSocket 一样只需几毫秒，但只用普通 HTTP，断线后自动续传，不丢事件。',
     use: {
       shortPolling: '适合：变化很少，晚一点也没关系。',
       longPolling: '适合：中间有设备阻断流式响应。',
@@ -301,8 +302,8 @@ export const zhCN: Messages = {
       webSocket: '适合：双方频繁交互，例如游戏、协同编辑。',
       webhook: '适合：服务器之间。页面无法接收。',
     },
-    figure: { latency: '延迟', bytes: '每个事件的额外字节', lost: '断线后丢失' },
-    mark: { best: '最好', worst: '最差' },
+    figure: { latency: '延迟中位数', bytes: '每个事件的额外字节', lost: '断线后丢失' },
+    mark: { best: '良好', worst: '最差' },
     lane: {
       page: '页面',
       server: '服务器',

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Database, DatabaseError, type DatabaseErrorKind } from './database'
 
@@ -82,7 +84,7 @@ describe('a database', () => {
   it('that is full says so, and keeps what it has', async () => {
     const database = open(`file:${join(folder(), 'demo.db')}`)
     await database.query('PRAGMA max_page_count = 1')
-    const large = `INSERT INTO answers SELECT 'a', hex(randomblob(100000)), '', '', NULL, NULL, NULL, 0, 0`
+    const large = `INSERT INTO answers (id, question, text, state, took, created) SELECT 'a', hex(randomblob(100000)), '', '', 0, 0`
     expect(await kindOf(database.batch([{ sql: large }]))).toBe('unwritable')
     expect(await database.query('SELECT * FROM answers')).toEqual([])
   })
@@ -104,5 +106,32 @@ describe('a database', () => {
     const next = { sql: 'UPDATE changes SET version = version + 1' }
     await Promise.all(Array.from({ length: 50 }, (_, n) => (n % 2 ? one : two).batch([next])))
     expect(await one.query('SELECT version FROM changes')).toMatchObject([{ version: 50 }])
+  })
+
+  it('that several processes make at once is made once, and none of them fails', { timeout: 60_000 }, async () => {
+    const path = folder()
+    // All of them begin at the same time, with one file after the other.
+    const program = `
+      import { Database } from './server/store/database.ts'
+      import { setTimeout as sleep } from 'node:timers/promises'
+      const [, path, began] = process.argv
+      for (let n = 0; n < 30; n++) {
+        await sleep(Number(began) + n * 50 - Date.now())
+        const database = new Database({ url: 'file:' + path + '/' + n + '.db' })
+        await database.batch([{ sql: 'UPDATE changes SET version = version + 1' }])
+      }`
+    const began = String(Date.now() + 5_000)
+    const processes = Array.from({ length: 4 }, () => {
+      const args = ['--import', 'tsx', '--input-type=module', '-e', program, path, began]
+      const child = spawn(process.execPath, args, {
+        cwd: import.meta.dirname + '/../..',
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      onTestFinished(() => void child.kill('SIGKILL'))
+      return child
+    })
+    expect(await Promise.all(processes.map(({ stderr }) => text(stderr)))).toEqual(processes.map(() => ''))
+    for (let n = 0; n < 30; n++)
+      expect(await open(`file:${path}/${n}.db`).query('SELECT version FROM changes')).toEqual([{ version: 4 }])
   })
 })

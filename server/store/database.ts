@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Client, InArgs, ResultSet } from '@libsql/client'
 import { MIGRATIONS } from './migrations'
@@ -35,6 +36,15 @@ export interface Statement {
   /** By name: `:list` is `args.list`. */
   args?: Exclude<InArgs, readonly unknown[]>
 }
+
+/** The database's clock in epoch milliseconds, in SQL: one for all processes that share it. */
+export const NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+/** Milliseconds that a statement waits for another process, while nothing else here runs. A transaction takes a few. */
+const BUSY_TIMEOUT = 2_000
+
+/** Milliseconds during which a file that another process is making is tried again. */
+const OPEN_TIMEOUT = 10_000
 
 /** By column. The tables have texts and integers only. */
 export type Row = Readonly<Record<string, string | number | null>>
@@ -100,15 +110,21 @@ async function open({ url, authToken }: DatabaseOptions): Promise<Client> {
     // Its native part is loaded only where it is needed.
     const { createClient } = await import('@libsql/client')
     if (isFile) await mkdir(dirname(pathOf(url)), { recursive: true })
-    const client = createClient({ url, ...(authToken ? { authToken } : {}) })
-    try {
-      // Readers are not blocked by a writer, and a commit is one write.
-      if (isFile) await client.execute('PRAGMA journal_mode = WAL')
-      await migrate(client)
-      return client
-    } catch (error) {
-      client.close()
-      throw error
+    const deadline = performance.now() + OPEN_TIMEOUT
+    for (;;) {
+      const client = createClient({ url, timeout: BUSY_TIMEOUT, ...(authToken ? { authToken } : {}) })
+      try {
+        // Readers are not blocked by a writer, and a commit is one write.
+        if (isFile) await client.execute('PRAGMA journal_mode = WAL')
+        await migrate(client)
+        return client
+      } catch (error) {
+        client.close()
+        // SQLite does not wait for its timeout where another process changes the journal.
+        const isBusy = (error as { code?: string }).code === 'SQLITE_BUSY'
+        if (!isBusy || performance.now() > deadline) throw error
+        await sleep(20 * (1 + Math.random()))
+      }
     }
   })
 }
@@ -121,22 +137,29 @@ function pathOf(url: string): string {
 
 async function migrate(client: Client): Promise<void> {
   await client.execute('CREATE TABLE IF NOT EXISTS schema (version INTEGER NOT NULL)')
-  const { rows } = await client.execute('SELECT version FROM schema')
-  const version = Number(rows[0]?.['version'] ?? 0)
+  const version = await versionOf(client)
   if (version > MIGRATIONS.length)
     throw new DatabaseError(
       'newer',
       `The database has version ${version}, and this program knows versions up to ${MIGRATIONS.length}: update the program, or set DATABASE_URL to another database.`,
     )
   if (version === MIGRATIONS.length) return
-  await client.batch(
-    [
-      ...MIGRATIONS.slice(version).flat(),
-      'DELETE FROM schema',
-      { sql: 'INSERT INTO schema VALUES (?)', args: [MIGRATIONS.length] },
-    ],
-    'write',
-  )
+  const steps = [
+    ...MIGRATIONS.slice(version).flat(),
+    'DELETE FROM schema',
+    { sql: 'INSERT INTO schema VALUES (?)', args: [MIGRATIONS.length] },
+  ]
+  try {
+    await client.batch(steps, 'write')
+  } catch (error) {
+    // Another process was quicker: what it made cannot be made again.
+    if ((await versionOf(client)) !== MIGRATIONS.length) throw error
+  }
+}
+
+async function versionOf(client: Client): Promise<number> {
+  const { rows } = await client.execute('SELECT version FROM schema')
+  return Number(rows[0]?.['version'] ?? 0)
 }
 
 const UNWRITABLE =

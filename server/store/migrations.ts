@@ -30,4 +30,16 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
     ) WITHOUT ROWID`,
     'CREATE INDEX answers_in_order ON answers (created)',
   ],
+  [
+    // Changes that have not been announced, and until when somebody is about to (outbox.ts).
+    `CREATE TABLE pending (
+      channel TEXT NOT NULL, version INTEGER NOT NULL, lease INTEGER NOT NULL,
+      PRIMARY KEY (channel, version)
+    ) WITHOUT ROWID`,
+
+    // When the process that writes the answer last gave a sign of life, whether it shall stop, and up to where in its channel the text reaches.
+    'ALTER TABLE answers ADD COLUMN beat INTEGER NOT NULL DEFAULT 0',
+    'ALTER TABLE answers ADD COLUMN stop INTEGER NOT NULL DEFAULT 0',
+    'ALTER TABLE answers ADD COLUMN position TEXT',
+  ],
 ]

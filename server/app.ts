@@ -9,10 +9,10 @@ import { byHand, type ByHandOptions } from './demos/byHand'
 import { channel } from './demos/channel'
 import { comparison, type ComparisonOptions } from './demos/comparison'
 import { emitterDemo, type EmitterOptions } from './demos/emitter'
-import { inbox } from './demos/inbox'
+import { inbox, type InboxOptions } from './demos/inbox'
 import { live, type LiveOptions } from './demos/live'
 import { timestamps, type TimestampsOptions } from './demos/timestamps'
-import { todos } from './demos/todos'
+import { todos, type TodosOptions } from './demos/todos'
 import { wire, type WireOptions } from './demos/wire'
 import { errors, sendError } from './errors'
 import { noBody, noHandshake, servedHosts } from './guards'
@@ -52,6 +52,8 @@ export interface AppOptions extends Partial<AppSettings> {
   timestamps?: TimestampsOptions
   emitter?: EmitterOptions
   live?: LiveOptions
+  inbox?: InboxOptions
+  todos?: TodosOptions
   answer?: AnswerOptions
   byHand?: Pick<ByHandOptions, 'timeout'>
   wire?: WireOptions
@@ -112,8 +114,8 @@ export function createApp(options: AppOptions): App {
   app.use(channel(streams, hub, change, { quota, maxContentBytes }))
   app.use(compared.router)
   app.use(live(streams, hub, edit, options.live))
-  app.use(inbox(streams, hub, edit, database))
-  app.use(todos(streams, hub, edit, database))
+  app.use(inbox(streams, hub, edit, database, options.inbox))
+  app.use(todos(streams, hub, edit, database, options.todos))
   app.use(answer(streams, hub, edit, database, options.answer))
 
   if (page) app.use(page.handler)

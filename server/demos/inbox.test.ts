@@ -8,6 +8,7 @@ import {
   type InboxEvent,
 } from '../../shared/demos/inbox'
 import { Database } from '../store/database'
+import { Outbox } from '../store/outbox'
 import { Messages } from './inbox/messages'
 import type { Client } from '../testing'
 import { errorOf, eventsIn, startApp, type Headers, type Reply, type TestApp, type TestAppOptions } from '../testingApp'
@@ -95,7 +96,7 @@ describe('an inbox', () => {
     const before = (await start({ database })).stream()
     await eventually(() => expect(eventsIn(before)).toMatchObject([{ event: 'snapshot', id: '0' }]))
     // It died before it could tell anyone.
-    await new Messages(database).add('ada', { id: 'm1', from: 'bob', text: 'stored' })
+    await new Messages(database, new Outbox(database, '#inbox:')).add('ada', { id: 'm1', from: 'bob', text: 'stored' })
     const app = await start({ database })
     const after = app.stream('ada', { 'Last-Event-ID': '0' })
     await app.write('next')

@@ -7,13 +7,23 @@ import { clientKey } from '../sse/clientKey'
 import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
 import type { Database } from '../store/database'
-import { Feeds } from '../store/feeds'
+import { Feeds, type FeedsOptions } from '../store/feeds'
+import { Outbox, type OutboxOptions } from '../store/outbox'
 import { Messages } from './inbox/messages'
 
+export interface InboxOptions extends OutboxOptions, Pick<FeedsOptions, 'interval'> {}
+
 /** Inboxes that are the same on every screen: a stream that begins with a snapshot, and what changes them. */
-export function inbox(streams: Streams, hub: Hub, guard: RequestHandler, database: Database): Router {
-  const messages = new Messages(database)
-  const feeds = new Feeds({ hub, prefix: '#inbox:', snapshot: (user) => messages.of(user) })
+export function inbox(
+  streams: Streams,
+  hub: Hub,
+  guard: RequestHandler,
+  database: Database,
+  options: InboxOptions = {},
+): Router {
+  const outbox = new Outbox(database, '#inbox:', options)
+  const messages = new Messages(database, outbox)
+  const feeds = new Feeds({ ...options, hub, outbox, snapshot: (user) => messages.of(user) })
 
   return Router()
     .get(inboxPaths.stream, async (req, res) => {
@@ -30,24 +40,26 @@ export function inbox(streams: Streams, hub: Hub, guard: RequestHandler, databas
       if (!MESSAGE_ID.test(id))
         throw new HttpError(400, 'id', 'id must have 1 to 64 of the characters A-Z, a-z, 0-9, "_" and "-".')
 
-      const added = await messages.add(user, { id, from, text })
-      if (added === 'full')
+      const result = await messages.add(user, { id, from, text })
+      if (result === 'full')
         throw new HttpError(
           409,
           'inbox-full',
           `This inbox has ${MAX_MESSAGES} unread messages: mark some as read first.`,
         )
-      if (added === 'inboxes')
+      if (result === 'inboxes')
         throw new HttpError(503, 'inboxes', 'There are too many inboxes: write to one that exists.')
-      await feeds.announce(user, [{ event: 'message', data: added }], clientKey(req))
+      const { added, mark } = result
+      await feeds.announce(user, mark, [{ event: 'message', data: added }], clientKey(req))
       res.status(201).json(added.message)
     })
     .post(inboxPaths.read, guard, async (req, res) => {
       const user = userParam(req)
       const id = param(req, 'id')
-      const read = await messages.read(user, id)
-      if (read === null) throw new HttpError(404, 'no-message', 'There is no such message in this inbox.')
-      if (read.ids.length > 0) await feeds.announce(user, [{ event: 'read', data: read }], clientKey(req))
+      const result = await messages.read(user, id)
+      if (result === null) throw new HttpError(404, 'no-message', 'There is no such message in this inbox.')
+      const { read, mark } = result
+      await feeds.announce(user, mark, [{ event: 'read', data: read }], clientKey(req))
       res.json(read)
     })
 }

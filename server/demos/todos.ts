@@ -7,16 +7,26 @@ import { clientKey } from '../sse/clientKey'
 import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
 import type { Database } from '../store/database'
-import { Feeds, type FeedEvent } from '../store/feeds'
+import { Feeds, type FeedEvent, type FeedsOptions } from '../store/feeds'
+import { Outbox, type Mark, type OutboxOptions } from '../store/outbox'
 import { TodoLists } from './todos/todoLists'
 
-/** Todo lists that are the same on every screen: a stream that begins with a snapshot, and what changes them. */
-export function todos(streams: Streams, hub: Hub, guard: RequestHandler, database: Database): Router {
-  const lists = new TodoLists(database)
-  const feeds = new Feeds({ hub, prefix: '#todos:', snapshot: (list) => lists.of(list) })
+export interface TodosOptions extends OutboxOptions, Pick<FeedsOptions, 'interval'> {}
 
-  const announce = (req: Request, ...events: FeedEvent[]): Promise<void> =>
-    feeds.announce(idOf(req, 'list'), events, clientKey(req))
+/** Todo lists that are the same on every screen: a stream that begins with a snapshot, and what changes them. */
+export function todos(
+  streams: Streams,
+  hub: Hub,
+  guard: RequestHandler,
+  database: Database,
+  options: TodosOptions = {},
+): Router {
+  const outbox = new Outbox(database, '#todos:', options)
+  const lists = new TodoLists(database, outbox)
+  const feeds = new Feeds({ ...options, hub, outbox, snapshot: (list) => lists.of(list) })
+
+  const announce = (req: Request, mark: Mark, ...events: FeedEvent[]): Promise<void> =>
+    feeds.announce(idOf(req, 'list'), mark, events, clientKey(req))
   const items = `${todosPath}/:list/items`
 
   return Router()
@@ -35,8 +45,8 @@ export function todos(streams: Streams, hub: Hub, guard: RequestHandler, databas
       if (added === 'full')
         throw new HttpError(409, 'list-full', `A list has at most ${MAX_TODOS} items: remove one first.`)
       if (added === 'lists') throw new HttpError(503, 'lists', 'There are too many lists: use one that exists.')
-      await announce(req, { event: 'todo', data: added })
-      res.status(201).json(added)
+      await announce(req, added.mark, { event: 'todo', data: added.todo })
+      res.status(201).json(added.todo)
     })
     .patch(`${items}/:id`, guard, async (req, res) => {
       const title = param(req, 'title') === null ? null : textParam(req, 'title', MAX_TITLE)
@@ -44,30 +54,31 @@ export function todos(streams: Streams, hub: Hub, guard: RequestHandler, databas
       if (title === null && completed === null)
         throw new HttpError(400, 'change', 'title and completed are missing: give one of them, or both.')
       const base = param(req, 'base') === null ? null : integerParam(req, 'base', 0, 0, Number.MAX_SAFE_INTEGER)
-      const changed = await lists.change(idOf(req, 'list'), idOf(req, 'id'), { title, completed, base })
-      if (changed === null) throw noTodo()
-      await announce(req, { event: 'todo', data: changed.todo })
-      res.json(changed)
+      const result = await lists.change(idOf(req, 'list'), idOf(req, 'id'), { title, completed, base })
+      if (result === null) throw noTodo()
+      await announce(req, result.mark, { event: 'todo', data: result.changed.todo })
+      res.json(result.changed)
     })
     .patch(items, guard, async (req, res) => {
       const completed = booleanParam(req, 'completed')
       if (completed === null) throw new HttpError(400, 'completed', 'completed is missing: give true or false.')
-      const changed = await lists.changeAll(idOf(req, 'list'), completed)
-      await announce(req, ...changed.map((todo) => ({ event: 'todo', data: todo })))
-      res.json({ todos: changed })
+      const { todos, mark } = await lists.changeAll(idOf(req, 'list'), completed)
+      await announce(req, mark, ...todos.map((todo) => ({ event: 'todo', data: todo })))
+      res.json({ todos })
     })
     .delete(`${items}/:id`, guard, async (req, res) => {
-      const removed = await lists.remove(idOf(req, 'list'), idOf(req, 'id'))
-      if (removed === null) throw noTodo()
-      if (removed.ids.length > 0) await announce(req, { event: 'removed', data: removed })
+      const result = await lists.remove(idOf(req, 'list'), idOf(req, 'id'))
+      if (result === null) throw noTodo()
+      const { removed, mark } = result
+      await announce(req, mark, { event: 'removed', data: removed })
       res.json(removed)
     })
     .delete(items, guard, async (req, res) => {
       // Nobody clears a list by an address without an id.
       if (booleanParam(req, 'completed') !== true)
         throw new HttpError(400, 'completed', 'Only completed items can be removed together: add ?completed=true.')
-      const removed = await lists.removeCompleted(idOf(req, 'list'))
-      if (removed.ids.length > 0) await announce(req, { event: 'removed', data: removed })
+      const { removed, mark } = await lists.removeCompleted(idOf(req, 'list'))
+      await announce(req, mark, { event: 'removed', data: removed })
       res.json(removed)
     })
 }

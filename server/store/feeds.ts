@@ -1,6 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { randomUUID } from 'node:crypto'
 import type { Emitter } from '../sse/channel'
+import { EventLogError } from '../sse/eventLog'
 import type { Hub } from '../sse/hub'
+import type { Mark, Outbox } from './outbox'
 
 /** One change of what a feed shows: an upsert with a version, so that hearing of it twice, or late, does no harm. */
 export interface FeedEvent {
@@ -8,67 +10,101 @@ export interface FeedEvent {
   data: object
 }
 
+/** The state of a feed. */
+export interface FeedState {
+  /** Every change up to this one is in it. */
+  version: number
+}
+
 export interface FeedsOptions {
   hub: Hub
-  /** In front of the feed's id in the name of its channel. No channel of the channel demo's users begins with `#`. */
-  prefix: `#${string}`
+  outbox: Outbox
   /** The state of a feed, as it is stored. */
-  snapshot: (id: string) => Promise<object>
-  /** Milliseconds before what could not be announced is announced again; doubles each time up to 30 times as long. @default 1_000 */
-  retryDelay?: number
+  snapshot: (feed: string) => Promise<FeedState>
+  /** Milliseconds between two looks for changes that nobody announces. @default 1_000 */
+  interval?: number
 }
 
 /**
  * Channels whose state is in a database. A newcomer, and whoever missed something, gets a snapshot of it, and after that the changes.
  *
- * The database comes first, the announcement second. A process that dies in between takes its channels with it, so everyone gets a
- * snapshot. Where the log has no room for an announcement, the whole state is announced as soon as it has.
+ * The database comes first, the announcement second, and until that is made the change is in the outbox. Every process that uses
+ * the database looks there for what another one left behind when it died, or could not announce. It then announces all of the
+ * feed's state, marked as `late`: while it was on its way, a newer change may have overtaken it.
  */
 export class Feeds {
   readonly #hub: Hub
-  readonly #prefix: string
-  readonly #snapshot: (id: string) => Promise<object>
-  readonly #retryDelay: number
-  /** Feeds whose subscribers have missed a change. */
-  readonly #behind = new Set<string>()
+  readonly #outbox: Outbox
+  readonly #snapshot: (feed: string) => Promise<FeedState>
+  readonly #interval: number
+  #timer: NodeJS.Timeout | undefined
 
-  constructor({ hub, prefix, snapshot, retryDelay = 1_000 }: FeedsOptions) {
+  constructor({ hub, outbox, snapshot, interval = 1_000 }: FeedsOptions) {
     this.#hub = hub
-    this.#prefix = prefix
+    this.#outbox = outbox
     this.#snapshot = snapshot
-    this.#retryDelay = retryDelay
+    this.#interval = interval
   }
 
-  async subscribe(id: string, after: string | null, open: () => Emitter): Promise<'open' | 'finished'> {
-    const snapshot = async (): Promise<string> => JSON.stringify(await this.#snapshot(id))
-    return this.#hub.subscribe(this.#prefix + id, open, { after, snapshot })
+  async subscribe(feed: string, after: string | null, open: () => Emitter): Promise<'open' | 'finished'> {
+    this.#lookLater()
+    const snapshot = async (): Promise<string> => JSON.stringify(await this.#snapshot(feed))
+    return this.#hub.subscribe(this.#outbox.channelOf(feed), open, { after, snapshot })
   }
 
   /** Tells whoever is subscribed what has been stored. It never fails: the change is made, whatever becomes of the news. */
-  async announce(id: string, events: readonly FeedEvent[], client: string): Promise<void> {
+  async announce(feed: string, mark: Mark, events: readonly FeedEvent[], client: string): Promise<void> {
+    this.#lookLater()
+    if (mark === null) return
     try {
-      for (const { event, data } of events)
-        await this.#hub.publish(this.#prefix + id, { event, data: JSON.stringify(data) }, { client })
+      for (const event of events) await this.#publish(feed, event, client)
     } catch {
-      void this.#catchUp(id)
+      await this.#outbox.failed(feed, mark).catch(runsOut)
+      return
     }
+    await this.#outbox.announced(feed, mark).catch(runsOut)
   }
 
-  async #catchUp(id: string): Promise<void> {
-    if (this.#behind.has(id)) return
-    this.#behind.add(id)
-    for (let attempt = 0; ; attempt++) {
-      await sleep(this.#retryDelay * Math.min(2 ** attempt, 30), undefined, { ref: false })
-      // Before it is read: what is missed from now on is not in it.
-      this.#behind.delete(id)
+  async #publish(feed: string, { event, data }: FeedEvent, client?: string): Promise<void> {
+    // A version would be no key: a database that was restored counts them once more.
+    const options = { key: randomUUID(), ...(client === undefined ? {} : { client }) }
+    await this.#hub.publish(this.#outbox.channelOf(feed), { event, data: JSON.stringify(data) }, options)
+  }
+
+  #lookLater(): void {
+    this.#timer ??= setTimeout(() => {
+      // While the database fails, there is nothing to announce from.
+      void this.#look()
+        .catch(runsOut)
+        .then(() => {
+          this.#timer = undefined
+          this.#lookLater()
+        })
+    }, this.#interval).unref()
+  }
+
+  async #look(): Promise<void> {
+    const feeds = await this.#outbox.claim()
+    for (const [n, feed] of feeds.entries()) {
       try {
-        const data = JSON.stringify(await this.#snapshot(id))
-        await this.#hub.publish(this.#prefix + id, { event: 'snapshot', data })
-        return
-      } catch {
-        if (this.#behind.has(id)) return
-        this.#behind.add(id)
+        await this.#announceState(feed)
+      } catch (error) {
+        // Where the log cannot be reached, the others cannot be announced either.
+        const isLogAway = error instanceof EventLogError && error.kind === 'unavailable'
+        await this.#outbox.release(isLogAway ? feeds.slice(n) : [feed])
+        if (isLogAway) return
       }
     }
   }
+
+  async #announceState(feed: string): Promise<void> {
+    const state = await this.#snapshot(feed)
+    await this.#publish(feed, { event: 'snapshot', data: { ...state, late: true } })
+    await this.#outbox.covered(feed, state.version)
+  }
+}
+
+/** The database fails. What could not be noted is found when its lease has run out. */
+function runsOut(): void {
+  return undefined
 }

@@ -82,6 +82,48 @@ describe('an inbox', () => {
     )
   })
 
+  it('is right after a late snapshot, whatever of newer and older changes came before it', () => {
+    const action = fc.oneof(fc.constant('write' as const), fc.integer({ min: 0, max: 3 }))
+    fc.assert(
+      fc.property(
+        fc.array(action, { maxLength: 30 }),
+        fc.array(fc.nat(), { minLength: 4, maxLength: 4 }),
+        (actions, at) => {
+          const model = new Model()
+          const [first = 0, second = 0, third = 0] = at.map((n) => n % (actions.length + 1)).sort((a, b) => a - b)
+          const act = (from: number, to: number): void => {
+            for (const one of actions.slice(from, to)) {
+              if (one === 'write') model.write()
+              else model.read(one)
+            }
+          }
+          act(0, first)
+          const { snapshot } = model
+          const missed = model.announced.length
+          act(first, second)
+          // What nobody announced is in the late snapshot, which is announced after some of what is newer.
+          const unannounced = model.announced.length
+          const late = { ...model.snapshot, data: { ...model.snapshot.data, late: true } } as InboxEvent
+          act(second, third)
+          const overtaking = model.announced.length
+          act(third, actions.length)
+          const some = model.announced.slice(missed, unannounced).filter((_, n) => (n + (at[3] ?? 0)) % 2 === 0)
+          const events = [
+            snapshot,
+            ...some,
+            ...model.announced.slice(unannounced, overtaking),
+            late,
+            ...model.announced.slice(overtaking),
+            late,
+          ]
+          const inbox = events.reduce(reduceInbox, emptyInbox)
+          expect(shown(inbox)).toEqual(shown(reduceInbox(emptyInbox, model.snapshot)))
+        },
+      ),
+      { numRuns: 2_000 },
+    )
+  })
+
   it('counts what was not read', () => {
     const model = new Model()
     for (let n = 0; n < 3; n++) model.write()

@@ -34,6 +34,8 @@ export interface InboxSnapshot {
   messages: readonly Message[]
   /** Everything up to this version is in it. */
   version: number
+  /** It was announced in place of changes, and newer ones may have come before it. */
+  late?: boolean
 }
 
 /** The data of `message`. */
@@ -54,7 +56,7 @@ export type InboxEvent =
   | { event: 'message'; data: MessageEvent }
   | { event: 'read'; data: ReadEvent }
 
-export interface Inbox extends InboxSnapshot {
+export interface Inbox extends Omit<InboxSnapshot, 'late'> {
   /**
    * Messages that are not here, and the version at which they were read, or Infinity if they made room: two changes may be told in
    * the wrong order. The newest `MAX_MESSAGES`.
@@ -68,7 +70,7 @@ export const emptyInbox: Inbox = { messages: [], version: 0, early: new Map() }
 export function reduceInbox(inbox: Inbox, { event, data }: InboxEvent): Inbox {
   switch (event) {
     case 'snapshot':
-      return { messages: data.messages, version: data.version, early: new Map() }
+      return data.late ? withLate(inbox, data) : { messages: data.messages, version: data.version, early: new Map() }
     case 'message':
       return withMessage(inbox, data)
     case 'read':
@@ -78,6 +80,21 @@ export function reduceInbox(inbox: Inbox, { event, data }: InboxEvent): Inbox {
 
 export function unreadOf({ messages }: Inbox): number {
   return messages.filter(({ read }) => !read).length
+}
+
+/** Of each message the newer state is right, its own or that of the snapshot. */
+function withLate(inbox: Inbox, { messages, version }: InboxSnapshot): Inbox {
+  if (version <= inbox.version) return inbox
+  const early = new Map([...inbox.early].filter(([, at]) => at > version))
+  const stored = messages.flatMap((message): Message[] => {
+    const at = early.get(message.id)
+    if (at === Infinity) return []
+    return [at === undefined ? message : { ...message, read: true, version: at }]
+  })
+  let after: Inbox = { messages: stored, version, early }
+  for (const message of inbox.messages)
+    if (message.version > version) after = withMessage(after, { message, dropped: null })
+  return after
 }
 
 function withMessage(inbox: Inbox, { message, dropped }: MessageEvent): Inbox {

@@ -28,6 +28,8 @@ export interface TodosSnapshot {
   todos: readonly Todo[]
   /** Everything up to this version is in it. */
   version: number
+  /** It was announced in place of changes, and newer ones may have come before it. */
+  late?: boolean
 }
 
 /** The data of `removed`. */
@@ -45,7 +47,7 @@ export interface ChangedTodo {
 export type TodosEvent =
   { event: 'snapshot'; data: TodosSnapshot } | { event: 'todo'; data: Todo } | { event: 'removed'; data: RemovedEvent }
 
-export interface TodoList extends TodosSnapshot {
+export interface TodoList extends Omit<TodosSnapshot, 'late'> {
   /** Items that were removed since the snapshot: what is told of them late must not bring them back. The newest 1,000. */
   gone: ReadonlyMap<string, number>
 }
@@ -58,12 +60,20 @@ export const emptyList: TodoList = { todos: [], version: 0, gone: new Map() }
 export function reduceTodos(list: TodoList, { event, data }: TodosEvent): TodoList {
   switch (event) {
     case 'snapshot':
-      return { todos: data.todos, version: data.version, gone: new Map() }
+      return data.late ? withLate(list, data) : { todos: data.todos, version: data.version, gone: new Map() }
     case 'todo':
       return withTodo(list, data)
     case 'removed':
       return without(list, data)
   }
+}
+
+/** Of each item the newer state is right, its own or that of the snapshot. */
+function withLate(list: TodoList, { todos, version }: TodosSnapshot): TodoList {
+  if (version <= list.version) return list
+  const gone = new Map([...list.gone].filter(([, removed]) => removed > version))
+  const newer = list.todos.filter((todo) => todo.version > version)
+  return newer.reduce(withTodo, { todos: todos.filter(({ id }) => !gone.has(id)), version, gone })
 }
 
 function withTodo(list: TodoList, todo: Todo): TodoList {

@@ -6,6 +6,7 @@ import {
   type ReadEvent,
 } from '../../../shared/demos/inbox'
 import type { Database, Row } from '../../store/database'
+import { markIn, type Mark, type Outbox } from '../../store/outbox'
 
 /** Inboxes at once: those that have a message. */
 const MAX_INBOXES = 1_000
@@ -22,9 +23,11 @@ const COLUMNS = 'id, sender, text, time, read, created, version'
 /** The messages of all inboxes, in the database. Every change is one transaction, and may be repeated. */
 export class Messages {
   readonly #database: Database
+  readonly #outbox: Outbox
 
-  constructor(database: Database) {
+  constructor(database: Database, outbox: Outbox) {
     this.#database = database
+    this.#outbox = outbox
   }
 
   async of(user: string): Promise<InboxSnapshot> {
@@ -37,9 +40,12 @@ export class Messages {
   }
 
   /** Null when every place is taken by a message that nobody has read, or `inboxes` when there are too many of those. */
-  async add(user: string, { id, from, text }: Draft): Promise<MessageEvent | 'full' | 'inboxes'> {
+  async add(
+    user: string,
+    { id, from, text }: Draft,
+  ): Promise<{ added: MessageEvent; mark: Mark } | 'full' | 'inboxes'> {
     const key = { user, id }
-    const [, dropped, , rows, counts] = await this.#database.batch([
+    const [, dropped, , marked, rows, counts] = await this.#database.batch([
       NEXT_VERSION,
       {
         sql: `DELETE FROM messages WHERE user = :user AND id =
@@ -58,29 +64,35 @@ export class Messages {
               ON CONFLICT DO NOTHING`,
         args: { ...key, from, text, time: Date.now() },
       },
+      this.#outbox.mark(user),
       { sql: `SELECT ${COLUMNS} FROM messages WHERE user = :user AND id = :id`, args: key },
       { sql: 'SELECT count(*) AS messages FROM messages WHERE user = :user', args: { user } },
     ])
     const [row] = rows ?? []
-    if (row) return { message: messageOf(row), dropped: dropped?.[0] ? String(dropped[0]['id']) : null }
+    if (row) {
+      const added = { message: messageOf(row), dropped: dropped?.[0] ? String(dropped[0]['id']) : null }
+      return { added, mark: markIn(marked) }
+    }
     return Number(counts?.[0]?.['messages']) > 0 ? 'full' : 'inboxes'
   }
 
   /** Marks one message as read, or all of them. Null if there is no such message. */
-  async read(user: string, id: string | null): Promise<ReadEvent | null> {
+  async read(user: string, id: string | null): Promise<{ read: ReadEvent; mark: Mark } | null> {
     const isMeant = 'user = :user AND (:id IS NULL OR id = :id)'
     const args = { user, id }
-    const [, changed, found, changes] = await this.#database.batch([
+    const [, changed, marked, found, changes] = await this.#database.batch([
       NEXT_VERSION,
       {
         sql: `UPDATE messages SET read = 1, version = (SELECT version FROM changes) WHERE ${isMeant} AND read = 0 RETURNING id`,
         args,
       },
+      this.#outbox.mark(user),
       { sql: `SELECT 1 FROM messages WHERE ${isMeant} LIMIT 1`, args },
       { sql: 'SELECT version FROM changes' },
     ])
     if (id !== null && !found?.length) return null
-    return { ids: (changed ?? []).map((row) => String(row['id'])), version: Number(changes?.[0]?.['version']) }
+    const ids = (changed ?? []).map((row) => String(row['id']))
+    return { read: { ids, version: Number(changes?.[0]?.['version']) }, mark: markIn(marked) }
   }
 }
 

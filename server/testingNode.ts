@@ -41,7 +41,8 @@ const app = createApp({
   database: new Database(database),
   inbox: outbox,
   todos: outbox,
-  answer: { openAi },
+  answer: { openAi, patience: 2_000 },
+  ...(redisLog ? { isLogReady: () => redisLog.isReady } : {}),
 })
 const { server } = createHttpServer()
 server.on('request', app.request).listen(port, '127.0.0.1', () => {

@@ -10,6 +10,7 @@ import {
   type Answer,
   type AnswerEvent,
 } from '../../shared/demos/answer'
+import { EventLogError } from '../sse/eventLog'
 import { Database } from '../store/database'
 import { serve, type Client } from '../testing'
 import { errorOf, eventsIn, startApp, type Headers, type Reply, type TestApp } from '../testingApp'
@@ -165,10 +166,11 @@ describe('an answer', () => {
   it('whose process died is interrupted, keeps what it had, and is not asked again', async () => {
     const upstream = await Upstream.start()
     const database = new Database({ url: ':memory:' })
-    const app = await start({ openAi: upstream.options }, database)
-    await app.question('Why?')
-    // Nothing of the first process is told to the second but what it has stored.
-    await database.query(`UPDATE answers SET text = 'Because' WHERE id = :id`, { id: ID })
+    // Nothing of the first process is left but what it has stored, and no sign of life.
+    await database.query(
+      `INSERT INTO answers (id, question, text, state, took, created) VALUES (:id, 'Why?', 'Because', 'streaming', 0, 0)`,
+      { id: ID },
+    )
     const next = await start({ openAi: upstream.options }, database)
     for (let n = 0; n < 2; n++) {
       const client = next.stream(ID, { 'Last-Event-ID': 'gone:7' })
@@ -177,7 +179,63 @@ describe('an answer', () => {
       expect(answerEventsIn(client).map(({ event }) => event)).toEqual(['snapshot', 'interrupted', 'close'])
     }
     expect(JSON.parse((await next.question('Why?')).body)).toMatchObject({ state: 'interrupted' })
+    expect(upstream.asked).toHaveLength(0)
+  })
+
+  it('that another process counts as interrupted is so for all: its own process lets go of it, and says so', async () => {
+    const upstream = await Upstream.start()
+    const database = new Database({ url: ':memory:' })
+    const app = await start({ openAi: upstream.options, beat: 20 }, database)
+    await app.question()
+    const res = begin(await upstream.response())
+    say(res, 'Well, ')
+    const screen = app.stream()
+    await eventually(() => expect(shownBy(screen)?.text).toBe('Well, '))
+    const cancelled = once(res, 'close')
+    await database.query(`UPDATE answers SET state = 'interrupted'`)
+    await cancelled
+    await screen.toEnd()
+    expect(shownBy(screen)).toMatchObject({ state: 'interrupted', text: 'Well, ' })
+    expect(answerEventsIn(screen).map(({ event }) => event)).toEqual(['snapshot', 'interrupted', 'close'])
+  })
+
+  it('is asked for once, also by two processes at the same moment', async () => {
+    const upstream = await Upstream.start()
+    const database = new Database({ url: ':memory:' })
+    const apps = [
+      await start({ openAi: upstream.options }, database),
+      await start({ openAi: upstream.options }, database),
+    ]
+    const replies = await Promise.all(apps.map((app) => app.question()))
+    for (const { status, body } of replies) {
+      expect(status).toBe(201)
+      expect(JSON.parse(body)).toMatchObject({ state: 'streaming' })
+    }
+    begin(await upstream.response())
+    for (const app of apps) await app.stop()
     expect(upstream.asked).toHaveLength(1)
+  })
+
+  it('tells what the log had no room for with the next word, or when there is room', async () => {
+    const upstream = await Upstream.start()
+    const app = await start({ openAi: upstream.options })
+    await app.question()
+    const res = begin(await upstream.response())
+    const screen = app.stream()
+    say(res, 'one ')
+    await eventually(() => expect(shownBy(screen)?.text).toBe('one '))
+    const append = vi.spyOn(app.log, 'append').mockImplementation(() => {
+      throw new EventLogError('bytes', 'There is no room.')
+    })
+    for (const word of ['two ', 'three ']) say(res, word)
+    await eventually(() => expect(append).toHaveBeenCalledTimes(2))
+    append.mockRestore()
+    await eventually(() => expect(shownBy(screen)?.text).toBe('one two three '))
+    say(res, 'four')
+    await eventually(() => expect(shownBy(screen)?.text).toBe('one two three four'))
+    done(res)
+    await screen.toEnd()
+    expect(shownBy(screen)).toMatchObject({ state: 'done', text: 'one two three four' })
   })
 
   it('that has ended sends nobody back: whoever saw its end is answered 204', async () => {

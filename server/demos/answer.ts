@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { Router, type Request, type RequestHandler, type Response } from 'express'
-import { ANSWER_ID, answerPathOf, answersPath, MAX_QUESTION, type Answer } from '../../shared/demos/answer'
+import { ANSWER_ID, answerPathOf, answersPath, MAX_QUESTION } from '../../shared/demos/answer'
 import { HttpError } from '../httpError'
 import { lastEventId, param, textParam } from '../params'
 import { clientKey } from '../sse/clientKey'
-import { closeEvent } from '../sse/encode'
 import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
 import type { Database } from '../store/database'
-import { Answers, MESSAGES, type AnswerLimits } from './answer/answers'
-import { AnswerStore } from './answer/answerStore'
+import { Answers, type AnswerLimits } from './answer/answers'
+import { END, sendEnded } from './answer/ending'
 import { openAiSpeaker, type OpenAiOptions } from './answer/openAi'
 import { builtInSpeaker } from './answer/speaker'
 
@@ -20,9 +19,6 @@ export interface AnswerOptions extends AnswerLimits {
   delay?: number
 }
 
-/** The id of the last event of an answer that has ended. */
-const END = 'end'
-
 /** Answers that continue after a cut or a reload, are the same on every screen, and stop for all of them. */
 export function answer(
   streams: Streams,
@@ -32,14 +28,15 @@ export function answer(
   { openAi = null, delay, ...limits }: AnswerOptions = {},
 ): Router {
   const speaker = openAi ? openAiSpeaker(openAi) : builtInSpeaker(delay)
-  const answers = new Answers(hub, new AnswerStore(database), speaker, limits)
+  const answers = new Answers(hub, database, speaker, limits)
 
   async function stream(req: Request, res: Response, id: string): Promise<void> {
     const after = lastEventId(req)
-    if (await answers.subscribe(id, after, () => streams.open(req, res))) return
+    const outcome = await answers.subscribe(id, after, () => streams.open(req, res))
+    if (outcome === 'open') return
     const ended = await answers.find(id)
     if (!ended) throw noAnswer()
-    if (after === END) res.status(204).end()
+    if (outcome === 'finished' || after === END) res.status(204).end()
     else sendEnded(streams.open(req, res), ended)
   }
 
@@ -61,19 +58,6 @@ export function answer(
       if (!stopped) throw noAnswer()
       res.json({ state: stopped.state })
     })
-}
-
-/** What there is of an answer that nobody writes any more. */
-function sendEnded(emitter: ReturnType<Streams['open']>, answer: Answer): void {
-  const { state, reason, took } = answer
-  emitter.send({ event: 'snapshot', data: JSON.stringify(answer) })
-  if (state === 'failed' || state === 'stopped' || state === 'interrupted') {
-    const message = MESSAGES[reason ?? (state === 'interrupted' ? 'interrupted' : 'stopped')]
-    const event = state === 'failed' ? 'stream-error' : state
-    emitter.send({ event, data: JSON.stringify({ state, reason, message, took }) })
-  }
-  emitter.send({ ...closeEvent, id: END })
-  emitter.complete()
 }
 
 function noAnswer(): HttpError {

@@ -813,6 +813,38 @@ describe('a channel with a snapshot', () => {
     expect(onFailure.mock.calls.map(([error]) => (error as Error).name)).toEqual(['Error', 'EventLogError'])
     expect(eventsOf(Buffer.concat(write).toString())[0]).toMatchObject({ event: 'snapshot', data: '1' })
   })
+
+  it('that is older than the channel says so, and is followed by all that came since', async () => {
+    let placed = { data: 'nothing', position: '0' }
+    const { hub, connect } = await backend({ snapshot: () => Promise.resolve(placed) })
+    const [first = '', second = '', third = ''] = await publish(hub, '1', '2', '3')
+    const whole = await connect().until(/data: 3\n/)
+    expect(received(whole)).toMatchObject([{ id: '0', data: 'nothing' }, { id: first }, { id: second }, { id: third }])
+    placed = { data: '1,2', position: second }
+    const client = connect()
+    expect(received(await client.until(/data: 3\n/))).toEqual([
+      { event: 'snapshot', id: second, data: '1,2' },
+      { id: third, data: '3' },
+    ])
+  })
+
+  it('that is older than what is kept is asked for again, later each time, until it can be continued', async () => {
+    const asked: number[] = []
+    let placed = { data: 'old', position: 'of-another-epoch:7' }
+    const snapshot = () => {
+      asked.push(performance.now())
+      return Promise.resolve(placed)
+    }
+    const { hub, connect } = await backend({ snapshot }, { retryDelay: 20, onFailure: () => undefined })
+    const [position = ''] = await publish(hub, '1')
+    const client = connect()
+    await eventually(() => expect(asked.length).toBeGreaterThan(4))
+    const [start = 0, , , end = 0] = asked
+    expect(end - start).toBeGreaterThanOrEqual(10 + 20 + 40 - 1)
+    placed = { data: 'new', position }
+    await publish(hub, '2')
+    expect(received(await client.until(/data: 2\n/)).map((event) => event['data'])).toEqual(['new', '2'])
+  })
 })
 
 /** An emitter without a socket, which accepts everything. */

@@ -1,8 +1,17 @@
 import { encode } from './encode.js'
 import { EventLogError, type Awaitable, type Batch, type EventLog, type Position } from './eventLog.js'
 
-/** The state of a channel as text, no older than the call. Code that changes it must change the state first, then publish. */
-export type SnapshotProvider = () => Awaitable<string>
+/** The state of a channel as text, and the position of an event that is in it: all that follows may be new. */
+export interface PlacedSnapshot {
+  data: string
+  position: Position
+}
+
+/**
+ * The state of a channel as text. Code that changes it must change the state first, then publish. It is no older than the call, or
+ * says how old it is.
+ */
+export type SnapshotProvider = () => Awaitable<string | PlacedSnapshot>
 
 /** A frame with the state of a channel, and the position after which to continue. */
 export interface Snapshot {
@@ -45,8 +54,17 @@ export class Reads {
     return this.#shared(['snapshot', channel], async () => {
       // In this order: an event appended in between is in both, instead of in neither.
       const { top } = await this.#log.read(channel, null, { maxBytes: 0 })
-      return { position: top, frame: encode({ event: 'snapshot', id: top, data: await provide() }) }
+      const provided = await provide()
+      const { data, position } = typeof provided === 'string' ? { data: provided, position: top } : provided
+      if (position !== top) await this.#assertReadable(channel, position)
+      return { position, frame: encode({ event: 'snapshot', id: position, data }) }
     })
+  }
+
+  /** Sent, a snapshot that cannot be continued would be asked for again at once. */
+  async #assertReadable(channel: string, position: Position): Promise<void> {
+    const { gap } = await this.#log.read(channel, position, { maxBytes: 0 })
+    if (gap) throw new EventLogError('unavailable', 'The snapshot is too old to be continued: try again.', 1)
   }
 
   #shared<T>(question: readonly unknown[], ask: () => Awaitable<T>): Promise<Reading<T>> {

@@ -1,115 +1,123 @@
-import type { Answer, AnswerState, EndEvent, FailureReason } from '../../../shared/demos/answer'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Answer } from '../../../shared/demos/answer'
 import { HttpError } from '../../httpError'
-import type { Emitter } from '../../sse/channel'
+import type { SseEmitter } from '../../sse/emitter'
 import type { Hub } from '../../sse/hub'
-import type { AnswerStore } from './answerStore'
-import { SpeakerError, type Speaker } from './speaker'
+import type { PlacedSnapshot } from '../../sse/reads'
+import type { Database } from '../../store/database'
+import { AnswerStore } from './answerStore'
+import { Readers } from './readers'
+import type { Speaker } from './speaker'
+import { Writing } from './writing'
 
 export interface AnswerLimits {
-  /** Answers at once, in all and for each client. @default 20, 3 */
+  /** Answers at once of this process, in all and for each client. @default 20, 3 */
   running?: number
   perClient?: number
   /** Characters of an answer. @default 20_000 */
   length?: number
   /** Milliseconds of an answer. @default 120_000 */
   time?: number
+  /** Milliseconds between two signs of life of an answer, and without one until it counts as interrupted. @default 500, 5_000 */
+  beat?: number
+  patience?: number
 }
 
-/** Milliseconds between two savings of a text, which is what a process that dies may lose of it. */
-const SAVE_INTERVAL = 1_000
-
-/** Milliseconds for a subscriber that came in the moment of the end to have heard of it. */
-const LINGER = 2_000
-
-interface Running {
-  answer: Answer
-  readonly client: string
-  readonly asked: number
-  readonly abort: AbortController
-  readonly emitters: Set<Emitter>
-  /** Resolves when it has ended, for all. */
-  ended: Promise<void>
-}
+/** Milliseconds between two looks at whether another process has stopped an answer. */
+const STOP_INTERVAL = 100
 
 const channelOf = (id: string): string => `#answer:${id}`
 
 /**
- * The answers of this process. Each writes into a channel of its own, whoever listens, and nobody asks for it twice: those who come,
- * or come back, read what is there and what follows.
+ * The answers. Each is written by one process, into a channel of its own, whoever listens, and nobody asks for it twice: those who
+ * come, or come back, read what is there and what follows, at any process.
  */
 export class Answers {
   readonly #hub: Hub
   readonly #store: AnswerStore
   readonly #speaker: Speaker
   readonly #limits: Required<AnswerLimits>
-  readonly #running = new Map<string, Running>()
+  /** Those that this process writes, and who asked. */
+  readonly #running = new Map<string, { writing: Writing; client: string }>()
+  readonly #readers = new Readers((id) => this.find(id))
 
-  constructor(hub: Hub, store: AnswerStore, speaker: Speaker, limits: AnswerLimits = {}) {
+  constructor(hub: Hub, database: Database, speaker: Speaker, limits: AnswerLimits = {}) {
+    const defaults = { running: 20, perClient: 3, length: 20_000, time: 120_000, beat: 500, patience: 5_000 }
+    this.#limits = { ...defaults, ...limits }
     this.#hub = hub
-    this.#store = store
+    this.#store = new AnswerStore(database, this.#limits.patience)
     this.#speaker = speaker
-    this.#limits = { running: 20, perClient: 3, length: 20_000, time: 120_000, ...limits }
   }
 
-  /** Asks, unless this id was asked before. @throws HttpError at a limit */
+  /** Asks, unless this id was asked before, at whichever process. @throws HttpError at a limit */
   async ask(id: string, question: string, client: string): Promise<Answer> {
     const known = await this.find(id)
     if (known) return known
     this.#admit(client)
     const { model } = this.#speaker
     const answer: Answer = { id, question, text: '', state: 'streaming', reason: null, model, firstWord: null, took: 0 }
-    const running: Running = {
-      answer,
-      client,
-      asked: performance.now(),
-      abort: new AbortController(),
-      emitters: new Set(),
-      ended: Promise.resolve(),
-    }
+    const [hub, store, speaker, channel] = [this.#hub, this.#store, this.#speaker, channelOf(id)]
+    const writing = new Writing(answer, { ...this.#limits, hub, store, speaker, channel })
     // Its place is taken before anything is awaited.
-    this.#running.set(id, running)
+    this.#running.set(id, { writing, client })
+    let isNew: boolean
     try {
-      await this.#store.begin(answer)
+      isNew = await store.begin(answer)
     } catch (error) {
       this.#running.delete(id)
       throw error
     }
-    running.ended = this.#run(running)
-    return answer
+    if (isNew) {
+      void this.#write(id, writing)
+      return answer
+    }
+    this.#running.delete(id)
+    return (await this.find(id)) ?? answer
   }
 
   /** Null if there is no such answer, or no longer. */
   async find(id: string): Promise<Answer | null> {
     const running = this.#running.get(id)
-    if (running) return running.answer
-    const stored = await this.#store.find(id)
-    if (stored?.state !== 'streaming') return stored
-    // Nobody writes it any more.
-    const interrupted: Answer = { ...stored, state: 'interrupted' }
-    await this.#store.save(interrupted)
-    return interrupted
+    return running ? running.writing.answer : ((await this.#store.find(id))?.answer ?? null)
   }
 
-  /** Stops it for everybody, and resolves when the request to the model is cancelled. Null if there is no such answer. */
+  /**
+   * Stops it for everybody, and resolves when the request to the model is cancelled, or its process does not say so in time. Null
+   * if there is no such answer.
+   */
   async stop(id: string): Promise<Answer | null> {
     const running = this.#running.get(id)
-    running?.abort.abort(new Stopped())
-    await running?.ended
-    return this.find(id)
+    if (running) {
+      await running.writing.stop()
+      return running.writing.answer
+    }
+    await this.#store.stop(id)
+    const deadline = performance.now() + this.#limits.beat + this.#limits.patience
+    let answer = await this.find(id)
+    while (answer?.state === 'streaming' && performance.now() < deadline) {
+      await sleep(STOP_INTERVAL)
+      answer = await this.find(id)
+    }
+    return answer
   }
 
-  /** Serves an emitter with an answer that is being written. False if it is not. */
-  async subscribe(id: string, after: string | null, open: () => Emitter): Promise<boolean> {
-    const running = this.#running.get(id)
-    if (!running) return false
-    const opened = (): Emitter => {
+  /** Serves an emitter with an answer that is being written. `ended` if it is not, `finished` if the client has seen its end. */
+  async subscribe(id: string, after: string | null, open: () => SseEmitter): Promise<'open' | 'ended' | 'finished'> {
+    if ((await this.find(id))?.state !== 'streaming') return 'ended'
+    const opened = (): SseEmitter => {
       const emitter = open()
-      running.emitters.add(emitter)
-      emitter.onCompletion(() => running.emitters.delete(emitter))
+      this.#readers.add(id, emitter)
       return emitter
     }
-    await this.#hub.subscribe(channelOf(id), opened, { after, snapshot: () => JSON.stringify(running.answer) })
-    return true
+    return this.#hub.subscribe(channelOf(id), opened, { after, snapshot: () => this.#snapshot(id) })
+  }
+
+  async #snapshot(id: string): Promise<string | PlacedSnapshot> {
+    const running = this.#running.get(id)
+    if (running) return JSON.stringify(running.writing.answer)
+    const stored = await this.#store.find(id)
+    if (!stored) throw new Error(`Answer ${id} is no longer kept.`)
+    return { data: JSON.stringify(stored.answer), position: stored.position ?? '0' }
   }
 
   #admit(client: string): void {
@@ -127,89 +135,9 @@ export class Answers {
       )
   }
 
-  async #run(running: Running): Promise<void> {
-    const { answer, abort } = running
-    const late = setTimeout(
-      () => abort.abort(new SpeakerError('too-slow', 'It took too long.')),
-      this.#limits.time,
-    ).unref()
-    let end: [AnswerState, FailureReason | null]
-    try {
-      await this.#write(running)
-      end = ['done', null]
-    } catch (error) {
-      const cause: unknown = abort.signal.aborted ? abort.signal.reason : error
-      if (cause instanceof Stopped) end = ['stopped', null]
-      else {
-        console.error(`Answer ${answer.id} failed:`, cause instanceof SpeakerError ? cause.message : cause)
-        end = ['failed', cause instanceof SpeakerError ? cause.reason : 'internal']
-      }
-    }
-    clearTimeout(late)
-    await this.#end(running, ...end)
-  }
-
-  async #write(running: Running): Promise<void> {
-    const { id, question } = running.answer
-    let savedAt = performance.now()
-    for await (const text of this.#speaker.speak(question, running.abort.signal)) {
-      running.abort.signal.throwIfAborted()
-      if (text === '') continue
-      const before = running.answer
-      const at = before.text.length
-      const took = Math.round(performance.now() - running.asked)
-      const firstWord = before.firstWord ?? took
-      // The state first, then the news of it.
-      running.answer = { ...before, text: before.text + text, firstWord, took }
-      await this.#tell(id, 'delta', { at, text, firstWord, took })
-      if (running.answer.text.length > this.#limits.length)
-        throw new SpeakerError('too-long', 'The answer is too long.')
-      if (performance.now() - savedAt < SAVE_INTERVAL) continue
-      savedAt = performance.now()
-      await this.#save(running.answer)
-    }
-  }
-
-  async #end(running: Running, state: AnswerState, reason: FailureReason | null): Promise<void> {
-    const { id } = running.answer
-    const took = Math.round(performance.now() - running.asked)
-    running.answer = { ...running.answer, state, reason, took }
-    await this.#save(running.answer)
-    if (state !== 'done') {
-      const end: EndEvent = { state, reason, message: MESSAGES[reason ?? 'stopped'], took }
-      await this.#tell(id, state === 'stopped' ? 'stopped' : 'stream-error', end)
-    }
+  async #write(id: string, writing: Writing): Promise<void> {
+    await writing.run()
     this.#running.delete(id)
     await this.#hub.over(channelOf(id)).catch(() => null)
-    // Whoever read the snapshot after that waits for what would follow: the next connection gets the end.
-    setTimeout(() => {
-      for (const emitter of running.emitters) emitter.complete()
-    }, LINGER).unref()
   }
-
-  /** What the log has no room for is in the next snapshot. */
-  async #tell(id: string, event: string, data: object): Promise<void> {
-    await this.#hub.publish(channelOf(id), { event, data: JSON.stringify(data) }).catch(() => undefined)
-  }
-
-  /** A database that fails costs what is kept, and not the answer. */
-  async #save(answer: Answer): Promise<void> {
-    await this.#store.save(answer).catch((error: unknown) => console.error(`Answer ${answer.id} was not saved:`, error))
-  }
-}
-
-class Stopped extends Error {}
-
-export const MESSAGES: Record<FailureReason | 'stopped' | 'interrupted', string> = {
-  stopped: 'The answer was stopped, and the request to the model is cancelled.',
-  interrupted: 'The server was restarted in the middle of this answer. It is not asked again by itself.',
-  'upstream-unreachable': "The model's server cannot be reached.",
-  'upstream-refused': "The model's server refused the question.",
-  'upstream-busy': "The model's server is busy: try again in a moment.",
-  'upstream-error': 'The model reported an error in the middle of the answer.',
-  'upstream-broken': "The model's server broke off in the middle of the answer.",
-  'upstream-silent': 'Nothing came from the model for too long.',
-  'too-long': 'The answer became too long, and was cut off.',
-  'too-slow': 'The answer took too long, and was cut off.',
-  internal: 'The server failed.',
 }

@@ -127,7 +127,7 @@ export class Writer {
   }
 
   async #add(): Promise<void> {
-    if (this.todos.size >= 40) return this.#remove()
+    if (this.todos.size >= 20) return this.#remove()
     const id = randomUUID()
     expect(await this.#send('POST', itemsPathOf(this.#list), { id, title: id })).toBe(201)
     this.todos.set(id, { title: id, completed: false })

@@ -82,7 +82,8 @@ it.runIf(hasRedis)(
   'of several servers, one that is killed between database and Redis leaves no screen wrong, at any of them',
   async () => {
     const kills = KILLS ?? 6
-    const redis = await startRedis(['--appendonly', 'yes'])
+    // Otherwise it may be killed with what it acknowledged and has not written.
+    const redis = await startRedis(['--appendonly', 'yes', '--appendfsync', 'always'])
     onTestFinished(() => redis.stop())
     const DATABASE_URL = databaseUrl()
     // What is stored waits for up to so long before it is announced, so that it is there that most are killed.

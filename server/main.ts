@@ -6,6 +6,7 @@ import { createHttpServer } from './httpServer'
 import { maxConnections } from './openFiles'
 import { builtPage, compiledPage, livePage, type Page } from './page'
 import type { RedisEventLog } from './redis/redisEventLog'
+import type { RedisFigures } from './redis/redisFigures'
 import { readSettings, SettingsError, type Settings } from './settings'
 import { shutDown } from './shutdown'
 import { Hub } from './sse/hub'
@@ -34,7 +35,8 @@ async function main(): Promise<void> {
   // The rest is for requests, which could otherwise not even be refused.
   const total = Math.min(limits.total, Math.floor(0.9 * connections))
   const streams = new Streams({ ...limits, total }, emitter)
-  const eventLog = redisUrl === null ? new MemoryEventLog(logLimits) : await sharedLog(redisUrl, logLimits)
+  const shared = redisUrl === null ? null : await inRedis(redisUrl, logLimits)
+  const eventLog = shared?.log ?? new MemoryEventLog(logLimits)
   const app = createApp({
     ...settings,
     streams,
@@ -44,6 +46,7 @@ async function main(): Promise<void> {
     ...(eventLog instanceof MemoryEventLog ? { log: eventLog } : { isLogReady: () => eventLog.isReady }),
     connections: httpServer.connections,
     database: new Database(database),
+    ...(shared ? { live: { figures: shared.figures } } : {}),
     answer: { openAi },
     channelAge: logLimits.maxAge,
     maxUnsentBytes: emitter.maxUnsentBytes,
@@ -68,10 +71,12 @@ async function main(): Promise<void> {
   console.log(`Server-Sent Events: http://${name}:${address.port}`)
 }
 
-/** Channels shared by several servers. Only this loads the Redis client. */
-async function sharedLog(url: string, limits: Settings['log']): Promise<RedisEventLog> {
+/** What several servers share. Only this loads the Redis client. */
+async function inRedis(url: string, limits: Settings['log']): Promise<{ log: RedisEventLog; figures: RedisFigures }> {
   const { RedisEventLog } = await import('./redis/redisEventLog')
-  return new RedisEventLog({ ...limits, url })
+  const { RedisFigures } = await import('./redis/redisFigures')
+  const log = new RedisEventLog({ ...limits, url })
+  return { log, figures: new RedisFigures(log.connection) }
 }
 
 /** `npm start` compiles the page, `npm run dev` keeps it live, `npm run serve` serves the output of `npm run build`. */

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createApp } from './app'
 import { createHttpServer } from './httpServer'
 import { RedisEventLog } from './redis/redisEventLog'
+import { RedisFigures } from './redis/redisFigures'
 import { readSettings } from './settings'
 import { Hub } from './sse/hub'
 import { MemoryEventLog } from './sse/memoryEventLog'
@@ -42,7 +43,9 @@ const app = createApp({
   inbox: outbox,
   todos: outbox,
   answer: { openAi, patience: 2_000 },
-  ...(redisLog ? { isLogReady: () => redisLog.isReady } : {}),
+  ...(redisLog
+    ? { isLogReady: () => redisLog.isReady, live: { figures: new RedisFigures(redisLog.connection, { life: 2_500 }) } }
+    : {}),
 })
 const { server } = createHttpServer()
 server.on('request', app.request).listen(port, '127.0.0.1', () => {

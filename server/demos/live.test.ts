@@ -92,6 +92,21 @@ describe('the live figures', () => {
   })
 })
 
+it('an order that is told after a newer one changes nothing', async () => {
+  const app = await startApp()
+  const client = app.open(streamOf('ada'))
+  await eventually(() => expect(shownBy(client)).not.toBeNull())
+  const [second, first] = [
+    { now: 2, orders: 2, takings: 500, item: 'tea' },
+    { now: 1, orders: 1, takings: 250, item: 'cake' },
+  ] as const
+  const live = [second, first].reduce<Live | null>(
+    (before, data) => reduceLive(before, { event: 'order', data }),
+    shownBy(client),
+  )
+  expect(live).toMatchObject(second)
+})
+
 describe('a line', () => {
   it('has the last minute, four points a second at most, and always the newest value', () => {
     let points: Point[] = []

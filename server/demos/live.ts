@@ -1,18 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { Router, type RequestHandler } from 'express'
-import { isItem, livePaths, MENU, PAIRS, VISITOR, type Live, type LiveEvent } from '../../shared/demos/live'
+import { isItem, livePaths, MENU, PAIRS, VISITOR, type LiveEvent, type Pair } from '../../shared/demos/live'
 import { HttpError } from '../httpError'
 import { lastEventId, param } from '../params'
 import type { Hub } from '../sse/hub'
 import type { Streams } from '../sse/streams'
-import { Exchange } from './live/exchange'
-import { Visitors } from './live/visitors'
+import type { Figures, News } from './live/figures'
+import { MemoryFigures } from './live/memoryFigures'
 
 export interface LiveOptions {
   /** Milliseconds between two changes of a rate. @default 1_000 */
   interval?: number
   /** Milliseconds that a surge lasts. @default 10_000 */
   surge?: number
+  /** @default those of this process */
+  figures?: Figures
 }
 
 const CHANNEL = '#live'
@@ -29,56 +31,73 @@ export function live(
   streams: Streams,
   hub: Hub,
   guard: RequestHandler,
-  { interval = 1_000, surge = 10_000 }: LiveOptions = {},
+  { interval = 1_000, surge = 10_000, figures = new MemoryFigures() }: LiveOptions = {},
 ): Router {
-  const visitors = new Visitors()
-  const exchange = new Exchange(Date.now())
-  const shop = { since: Date.now(), orders: 0, takings: 0, item: null as Live['item'] }
-  let told = 0
-  let telling: NodeJS.Timeout | undefined
+  let told: News | null = null
+  let looking: NodeJS.Timeout | undefined
   let ticking: NodeJS.Timeout | undefined
   let surging: NodeJS.Timeout | undefined
   let surgeEnds = 0
 
-  const snapshot = (): string => {
-    const now = Date.now()
-    return JSON.stringify({ ...shop, now, online: visitors.size, rates: exchange.ratesAt(now) } satisfies Live)
+  /** False where it failed: the next value takes the place of this one. */
+  function publish({ event, data }: Exclude<LiveEvent, { event: 'snapshot' }>, key?: string): Promise<boolean> {
+    const published = hub.publish(CHANNEL, { event, data: JSON.stringify(data) }, key === undefined ? {} : { key })
+    return published.then(
+      () => true,
+      () => false,
+    )
   }
 
-  async function publish({ event, data }: Exclude<LiveEvent, { event: 'snapshot' }>): Promise<void> {
-    // Where the log has no room, the next value takes the place of this one.
-    await hub.publish(CHANNEL, { event, data: JSON.stringify(data) }).catch(() => undefined)
+  function publishOrders({ now, orders, takings, item }: Omit<News, 'online' | 'surge'>): Promise<boolean> {
+    // With its number as the key, whoever else publishes it does so in vain.
+    return publish({ event: 'order', data: { now, orders, takings, item } }, `order:${orders}`)
   }
 
-  function tellOnline(): void {
-    telling ??= setTimeout(() => {
-      telling = undefined
-      if (visitors.size === told) return
-      told = visitors.size
-      void publish({ event: 'online', data: { now: Date.now(), online: told } })
+  async function look(): Promise<void> {
+    const before = told
+    told = await figures.look()
+    if (!told) return
+    const { now, online, orders, surge } = told
+    surgeEnds = performance.now() + surge
+    if (surge > 0) surging ??= setInterval(surgeOn, SURGE_TICK).unref()
+    const publishing: Promise<boolean>[] = []
+    if (online !== before?.online) publishing.push(publish({ event: 'online', data: { now, online } }))
+    // The process that took an order may have died, or lost the log, before it published it.
+    if (orders !== before?.orders) publishing.push(publishOrders(told))
+    if ((await Promise.all(publishing)).includes(false)) told = null
+  }
+
+  function lookSoon(): void {
+    looking ??= setTimeout(() => {
+      looking = undefined
+      attempt(look)
     }, ONLINE_DELAY).unref()
   }
 
   /** Rates are walked while somebody looks. */
   function tick(): void {
-    if (visitors.size === 0) {
-      clearInterval(ticking)
-      ticking = undefined
+    if (figures.streams > 0) {
+      attempt(look)
+      attempt(() => walk(PAIRS))
       return
     }
-    for (const pair of PAIRS) void publish({ event: 'rate', data: exchange.walk(pair, Date.now()) })
+    clearInterval(ticking)
+    ticking = undefined
+    attempt(() => figures.rest())
   }
 
   function surgeOn(): void {
-    if (Date.now() >= surgeEnds || visitors.size === 0) {
+    if (performance.now() >= surgeEnds || figures.streams === 0) {
       clearInterval(surging)
       surging = undefined
       return
     }
-    for (let n = 0; n < SURGE_CHANGES; n++) {
-      const pair = PAIRS[Math.floor(Math.random() * PAIRS.length)] ?? PAIRS[0]
-      void publish({ event: 'rate', data: exchange.walk(pair, Date.now()) })
-    }
+    const any = (): Pair => PAIRS[Math.floor(Math.random() * PAIRS.length)] ?? PAIRS[0]
+    attempt(() => walk(Array.from({ length: SURGE_CHANGES }, any)))
+  }
+
+  async function walk(pairs: readonly Pair[]): Promise<void> {
+    for (const data of await figures.walk(pairs)) void publish({ event: 'rate', data })
   }
 
   return Router()
@@ -88,30 +107,36 @@ export function live(
         throw new HttpError(400, 'visitor', 'visitor must have 1 to 64 of the characters A-Z, a-z, 0-9, "_" and "-".')
       const open = () => {
         const emitter = streams.open(req, res)
-        const leave = visitors.enter(visitor)
-        tellOnline()
+        const leave = figures.enter(visitor)
+        lookSoon()
         emitter.onCompletion(() => {
           leave()
-          tellOnline()
+          lookSoon()
         })
         return emitter
       }
+      const snapshot = async (): Promise<string> => JSON.stringify(await figures.snapshot())
       await hub.subscribe(CHANNEL, open, { after: lastEventId(req), snapshot })
       ticking ??= setInterval(tick, interval).unref()
     })
     .post(livePaths.orders, guard, async (req, res) => {
       const item = param(req, 'item') ?? 'espresso'
       if (!isItem(item)) throw new HttpError(400, 'item', `item must be one of ${Object.keys(MENU).join(', ')}.`)
-      shop.orders += 1
-      shop.takings += MENU[item]
-      shop.item = item
-      const { orders, takings } = shop
-      await publish({ event: 'order', data: { now: Date.now(), orders, takings, item } })
-      res.status(201).json({ orders, takings, item })
+      const orders = await figures.order(item)
+      await publishOrders({ ...orders, now: Date.now() })
+      res.status(201).json(orders)
     })
-    .post(livePaths.surge, guard, (_req, res) => {
-      surgeEnds = Date.now() + surge
-      surging ??= setInterval(surgeOn, SURGE_TICK).unref()
+    .post(livePaths.surge, guard, async (_req, res) => {
+      await figures.surge(surge)
+      // Where this process leads, it begins at once.
+      attempt(look)
       res.status(202).json({ lasts: surge })
     })
+}
+
+/** What cannot be done now, because Redis is away, is done the next time. */
+function attempt(action: () => unknown): void {
+  void Promise.resolve()
+    .then(action)
+    .catch(() => undefined)
 }

@@ -53,7 +53,8 @@ const MARK = randomBytes(15).toString('base64url')
  */
 export class RedisEventLog implements EventLog {
   readonly retention: EventLog['retention']
-  readonly #connection: Connection
+  /** The one connection of this process, for what else it keeps in Redis. */
+  readonly connection: Connection
   readonly #watches: Watches
   readonly #prefix: string
   readonly #maxFrameBytes: number
@@ -70,7 +71,7 @@ export class RedisEventLog implements EventLog {
     this.#maxAge = String(maxAge)
     this.#limits = [maxEvents, maxBytes, maxAge].map(String)
     let wasLost = false
-    this.#connection = new Connection({
+    this.connection = new Connection({
       url,
       answerTimeout,
       onConnect: () => {
@@ -85,9 +86,9 @@ export class RedisEventLog implements EventLog {
     })
     const announcer = {
       subscribe: (channel: string, listener: (message: Buffer) => void) =>
-        this.#connection.subscribe(this.#key(channel), listener),
+        this.connection.subscribe(this.#key(channel), listener),
       unsubscribe: (channel: string, listener: (message: Buffer) => void) =>
-        this.#connection.unsubscribe(this.#key(channel), listener),
+        this.connection.unsubscribe(this.#key(channel), listener),
       touch: (channel: string) => this.#touch(channel),
     }
     // Often enough that no channel that is watched is forgotten.
@@ -96,7 +97,7 @@ export class RedisEventLog implements EventLog {
 
   /** Redis is there, as far as is known: one that hangs is noticed after `answerTimeout`. */
   get isReady(): boolean {
-    return this.#connection.isReady
+    return this.connection.isReady
   }
 
   async append(channel: string, event: ChannelEvent, { key = '' }: AppendOptions = {}): Promise<Position> {
@@ -119,7 +120,7 @@ export class RedisEventLog implements EventLog {
       }
     }
     const [epoch, offset] = argumentsFor(after, cursor)
-    const reply = await this.#connection.run(scripts.read, this.#key(channel), [epoch, offset, String(maxBytes)])
+    const reply = await this.connection.run(scripts.read, this.#key(channel), [epoch, offset, String(maxBytes)])
     return batchOf(reply as ReadReply | null, after, cursor)
   }
 
@@ -129,7 +130,7 @@ export class RedisEventLog implements EventLog {
 
   close(): void {
     this.#watches.close()
-    this.#connection.close()
+    this.connection.close()
   }
 
   async #append(
@@ -150,12 +151,12 @@ export class RedisEventLog implements EventLog {
     const isSubscribed = this.#watches.tail(channel) !== undefined
     const flags = [isLast ? '1' : '0', waiting, isSubscribed ? '1' : '0']
     const args = [head, tail, key, newEpoch, ...flags, ...this.#limits]
-    const reply = await this.#connection.run(scripts.append, this.#key(channel), args)
+    const reply = await this.connection.run(scripts.append, this.#key(channel), args)
     return reply === null ? null : (reply as Buffer[]).join(':')
   }
 
   async #touch(channel: string): Promise<Newest | null> {
-    const reply = await this.#connection.run(scripts.touch, this.#key(channel), [this.#maxAge])
+    const reply = await this.connection.run(scripts.touch, this.#key(channel), [this.#maxAge])
     if (reply === null) return null
     const [epoch, top, over] = reply as [Buffer, Buffer, number]
     return { epoch: String(epoch), top: Number(top), isOver: over === 1 }

@@ -64,6 +64,8 @@ const RESOLUTION = 250
 export function reduceLive(live: Live | null, { event, data }: LiveEvent): Live | null {
   if (event === 'snapshot') return data
   if (!live) return null
+  // Two servers may announce their orders in the wrong order.
+  if (event === 'order' && data.orders < live.orders) return live
   if (event !== 'rate') return { ...live, ...data }
   const { pair, ...point } = data
   return { ...live, now: point.time, rates: { ...live.rates, [pair]: withPoint(live.rates[pair], point) } }

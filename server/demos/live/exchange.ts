@@ -10,9 +10,15 @@ const START: Record<Pair, number> = { 'EUR/USD': 1.0842, 'GBP/USD': 1.2716, 'USD
 export class Exchange {
   #rates: Record<Pair, Point[]>
 
-  constructor(now: number) {
-    this.#rates = Object.fromEntries(PAIRS.map((pair) => [pair, []])) as unknown as Record<Pair, Point[]>
-    for (let time = now - 60 * INTERVAL; time <= now; time += INTERVAL) for (const pair of PAIRS) this.walk(pair, time)
+  /** @param stored What `ratesAt` returned before. */
+  constructor(now: number, stored?: Rates) {
+    this.#rates = Object.fromEntries(PAIRS.map((pair) => [pair, [...(stored?.[pair] ?? [])]])) as unknown as Record<
+      Pair,
+      Point[]
+    >
+    if (!stored)
+      for (let time = now - 60 * INTERVAL; time <= now; time += INTERVAL)
+        for (const pair of PAIRS) this.walk(pair, time)
   }
 
   /** The last minute. Where nobody looked, nobody walked, so that is made up too. */

@@ -62,10 +62,6 @@ const SHOWS: Record<string, (page: Page, site: Site) => Promise<void>> = {
     for (const n of [0, 1, 2]) await expect(page.locator('p').nth(n)).toContainText(/(\d{4}-\d\d-\d\d [\d:]{8}){30}/)
     expect(site.to('/sse').map(({ headers }) => headers.authorization)).toContain('Bearer a-token')
   },
-  use: async (page) => {
-    await text(page).toContainText('closed')
-    await expect(page.locator('pre')).toContainText(/^(\d{4}-\d\d-\d\d [\d:]{8}\n){30}$/)
-  },
   wire: async (page) => {
     await text(page).toContainText('"event": "close"')
   },

@@ -187,8 +187,8 @@ export class Channel {
       return { bytes: frame, cursor: position, atTop: false, finished: false }
     }
     const reading = await this.#read(cursor)
-    const { gap, after } = reading.result
-    if (!gap) return this.#step(reading, subscriber)
+    const { gap, after, mayLack } = reading.result
+    if (!gap && !(snapshot && mayLack)) return this.#step(reading, subscriber)
     if (snapshot) return { bytes: NOTHING, cursor: null, atTop: false, finished: false }
     const reset = encode({ event: 'stream-reset', id: after, data: JSON.stringify(gap) })
     // In one write with the events after it: by the time a slow socket takes the next write, they could be trimmed again.

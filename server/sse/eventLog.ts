@@ -52,6 +52,11 @@ export interface Batch {
    * events; in an ended epoch it is before the last event, so that the client gets the end.
    */
   gap?: Gap
+  /**
+   * Events may be missing between the cursor and `events`: the log was restarted there, and nobody knows what it lost. What it has
+   * continues, but a copy of a state kept elsewhere should be read anew.
+   */
+  mayLack?: true
 }
 
 export interface AppendOptions {

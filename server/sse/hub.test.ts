@@ -773,6 +773,26 @@ describe('a channel with a snapshot', () => {
     }
   })
 
+  it('gives one where the log may lack events, and without a snapshot continues', async () => {
+    state.clear()
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const read = log.read.bind(log)
+    log.read = (channel, after, limits) => {
+      const batch = read(channel, after, limits)
+      return after !== null && batch.events.length > 0 ? { ...batch, mayLack: true } : batch
+    }
+    const hub = new Hub(log)
+    const [first] = await change(hub, '1', '2')
+    const [stateful, plain]: [Uint8Array[], Uint8Array[]] = [[], []]
+    void hub.subscribe('c', () => emitterThat({ write: stateful }), { after: first ?? '', snapshot })
+    void hub.subscribe('c', () => emitterThat({ write: plain }), { after: first ?? '' })
+    const text = (writes: Uint8Array[]): string => Buffer.concat(writes).toString()
+    await eventually(() => expect([text(stateful), text(plain)].every((sent) => sent !== '')).toBe(true))
+    expect(text(stateful)).toMatch(/^event: snapshot\nid: .*\ndata: 1,2\n\n$/)
+    expect(text(plain)).toMatch(/^id: .*\ndata: 2\n\n$/)
+  })
+
   it('before its first event has the beginning as its id', async () => {
     state.clear()
     const { hub, connect } = await backend({ snapshot })

@@ -1,4 +1,5 @@
 /// <reference types="vitest/config" />
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vite'
@@ -42,8 +43,8 @@ export default defineConfig(({ isSsrBuild }) => ({
   },
   test: {
     root: path('./'),
-    // Vitest would leave a processor to others, and most tests wait.
-    maxWorkers: '100%',
+    // Most tests wait most of the time.
+    maxWorkers: 2 * availableParallelism(),
     projects: [
       {
         extends: true,

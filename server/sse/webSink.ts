@@ -1,4 +1,3 @@
-import type { ReadableStreamDefaultController, UnderlyingSource } from 'node:stream/web'
 import { lastEventIdOf, type Opening, type Sink, type SinkListener } from './sink.js'
 
 /** A sink, and the `Response` to return once an emitter was created from it. */
@@ -11,6 +10,14 @@ export function webSink(request: Request): WebSink {
   return new ResponseSink(request)
 }
 
+/** A `ReadableStreamDefaultController`, whose types differ between Node and the DOM, and a project may have both. */
+interface Controller {
+  readonly desiredSize: number | null
+  enqueue: (bytes: Uint8Array) => void
+  close: () => void
+  error: (error: Error) => void
+}
+
 /** Bytes that may wait before `write` returns false. */
 const HIGH_WATER_MARK = 16 * 1_024
 
@@ -18,7 +25,7 @@ class ResponseSink implements WebSink {
   readonly #request: Request
   #response: Response | null = null
   /** Null if nothing can be sent: before `open`, for HEAD, and after the end. */
-  #controller: ReadableStreamDefaultController<Uint8Array> | null = null
+  #controller: Controller | null = null
   #isDraining = false
   /** The body ends once all waiting bytes are read. */
   #isEnding = false
@@ -64,13 +71,15 @@ class ResponseSink implements WebSink {
   }
 
   #body(): ReadableStream<Uint8Array> {
-    const source: UnderlyingSource<Uint8Array> = {
-      start: (controller) => void (this.#controller = controller),
-      pull: () => this.#settle(),
-      cancel: (reason) => this.#gone(reason),
-    }
     // Not of type `bytes`: that would detach buffers that are shared with other receivers.
-    return new ReadableStream(source, { highWaterMark: HIGH_WATER_MARK, size: (bytes) => bytes.byteLength })
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => void (this.#controller = controller),
+        pull: () => this.#settle(),
+        cancel: (reason) => this.#gone(reason),
+      },
+      { highWaterMark: HIGH_WATER_MARK, size: (bytes) => bytes.byteLength },
+    )
   }
 
   write(bytes: Uint8Array): boolean {

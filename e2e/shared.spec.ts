@@ -450,7 +450,7 @@ for (const kind of ['shared', 'shared-fetch'] as const) {
 test('two versions of the file, after a deploy, do not disturb each other', async ({ context, site, harness }) => {
   // The next version's messages have another meaning.
   const messages = harness.replaceAll(/"(report|hello)"/g, (_all, kind) => (kind === 'report' ? '"hello"' : '"report"'))
-  const next = messages.replaceAll('"sharedTransport 2"', '"sharedTransport 3"')
+  const next = messages.replaceAll('"sharedTransport 3"', '"sharedTransport 4"')
   expect(messages).not.toBe(harness)
   expect(next).not.toBe(messages)
 

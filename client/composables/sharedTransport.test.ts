@@ -481,6 +481,15 @@ describe('a tab that joins late, and wants the start of the stream', () => {
     expect(connections).toHaveLength(1)
   })
 
+  it('need not ask while the connection of the leader is open, and nothing has come', async () => {
+    await open({ fromStart })
+    await report((sink) => sink.open())
+    const late = await open({ fromStart })
+    expect(connections).toHaveLength(1)
+    await say('1:snapshot')
+    expect(late.messages).toEqual(['1:snapshot'])
+  })
+
   it('asks the server where the leader resumed, and has received nothing yet', async () => {
     await open({ fromStart, lastEventId: '5' })
     await open({ fromStart })

@@ -62,7 +62,7 @@ export interface SharedTransportOptions {
 }
 
 /** Tabs with another version of the protocol form groups of their own: increment it whenever a message changes. */
-const PROTOCOL = 'sharedTransport 2'
+const PROTOCOL = 'sharedTransport 3'
 
 /** How much a tab keeps for tabs that are behind: events, and characters. */
 const MAX_EVENTS = 1_000
@@ -120,6 +120,8 @@ interface Welcome {
   entries: readonly Entry[] | null
   /** Where the leader is. */
   end: Position
+  /** The leader still waits for its first event. */
+  isAtStart: boolean
   shown: Shown
   retry: number | null
 }
@@ -356,9 +358,8 @@ function share(
     if (cursor !== null && leader.seq < cursor) return
     let missed = entries && after(log.end, asked, entries)
     if (!entries && log.end.term === asked.term && log.end.seq === asked.seq) {
-      // Where the leader still waits for the first event, that is the newest, too.
-      const isAtStart = end.id === '' && leader.shown === 'connecting'
-      if (asked.id === '' && (!fromStart || isAtStart)) {
+      // If the leader still waits for the first event, that is the newest, too.
+      if (asked.id === '' && (!fromStart || leader.isAtStart)) {
         // Nobody knows where this tab was: it starts at the newest event.
         log = new Log(end)
         if (end.id !== '') sink.id(end.id)
@@ -464,7 +465,8 @@ function share(
     // Without an id, a tab that followed another leader gets everything since this one took over.
     const isBehind = at.id === '' && at.term !== from && !fromStart
     const entries = log.after(at) ?? (isBehind ? log.after(tookOver) : null)
-    post({ kind: 'welcome', to: from, term, seq, asked: at, entries, end: log.end, shown, retry })
+    const isAtStart = log.isEmpty && log.end.id === ''
+    post({ kind: 'welcome', to: from, term, seq, asked: at, entries, end: log.end, isAtStart, shown, retry })
   }
 
   /** The lock was stolen, or a later leader reports. */
@@ -565,6 +567,10 @@ class Log {
       this.start = positionOf(dropped)
       this.size -= sizeOf(dropped)
     }
+  }
+
+  get isEmpty(): boolean {
+    return this.end === this.start
   }
 
   after(position: Position): readonly Entry[] | null {

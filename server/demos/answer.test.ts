@@ -238,6 +238,24 @@ describe('an answer', () => {
     expect(shownBy(screen)).toMatchObject({ state: 'done', text: 'one two three four' })
   })
 
+  it('whose end the log has no room for is whole on every screen all the same', async () => {
+    const upstream = await Upstream.start()
+    const app = await start({ openAi: upstream.options })
+    await app.question()
+    const res = begin(await upstream.response())
+    const screen = app.stream()
+    say(res, 'one ')
+    await eventually(() => expect(shownBy(screen)?.text).toBe('one '))
+    const append = vi.spyOn(app.log, 'append').mockImplementation(() => {
+      throw new EventLogError('bytes', 'There is no room.')
+    })
+    say(res, 'two')
+    await eventually(() => expect(append).toHaveBeenCalled())
+    await app.stop()
+    await screen.toEnd()
+    expect(shownBy(screen)).toMatchObject({ state: 'stopped', text: 'one two' })
+  })
+
   it('that has ended sends nobody back: whoever saw its end is answered 204', async () => {
     const app = await start()
     await app.question()

@@ -211,9 +211,9 @@ function batchOf(reply: ReadReply | null, cursor: string | null, parsed: ParsedP
     top: latest,
     finished: isOver && reason === '' && start + events.length === newest,
   }
-  // From the end of an epoch that was cut.
+  // In an epoch that was cut, or after it.
   const isContinued = parsed?.epoch != null && parsed.offset < Infinity && parsed.epoch !== epoch
-  if (reason === '') return isContinued ? { ...batch, mayLack: true } : batch
+  if (reason === '') return isContinued || latest !== position(newest) ? { ...batch, mayLack: true } : batch
   const kept = oldest <= newest ? position(oldest) : null
   return { ...batch, gap: { reason: reason as GapReason, requested, oldest: kept, latest } }
 }

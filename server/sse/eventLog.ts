@@ -53,8 +53,8 @@ export interface Batch {
    */
   gap?: Gap
   /**
-   * Events may be missing between the cursor and `events`: the log was restarted there, and nobody knows what it lost. What it has
-   * continues, but a copy of a state kept elsewhere should be read anew.
+   * Events may be missing between the cursor and the newest one: the log was restarted there, and nobody knows what it lost. What
+   * it has continues, but a copy of a state kept elsewhere should be read again.
    */
   mayLack?: true
 }

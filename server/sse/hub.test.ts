@@ -865,6 +865,30 @@ describe('a channel with a snapshot', () => {
     await publish(hub, '2')
     expect(received(await client.until(/data: 2\n/)).map((event) => event['data'])).toEqual(['new', '2'])
   })
+
+  it('that the log may lack events after is asked for again, later each time, and sent once', async () => {
+    const log = new MemoryEventLog()
+    onTestFinished(() => log.close())
+    const hub = new Hub(log, { retryDelay: 20, onFailure: () => undefined })
+    const [first = '', second = ''] = await publish(hub, '1', '2')
+    const read = log.read.bind(log)
+    log.read = (channel, after, limits) => {
+      const batch = read(channel, after, limits)
+      return after === first ? { ...batch, mayLack: true } : batch
+    }
+    const placed = vi.fn(() => ({ data: 'state', position: placed.mock.calls.length > 4 ? second : first }))
+    const write: Uint8Array[] = []
+    void hub.subscribe('c', () => emitterThat({ write }), { after: null, snapshot: placed })
+    await eventually(() => expect(write).not.toEqual([]))
+    expect(placed).toHaveBeenCalledTimes(5)
+    await publish(hub, '3')
+    await eventually(() => expect(write).toHaveLength(2))
+    expect(
+      Buffer.concat(write)
+        .toString()
+        .match(/event: snapshot/g),
+    ).toHaveLength(1)
+  })
 })
 
 /** An emitter without a socket, which accepts everything. */

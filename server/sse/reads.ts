@@ -63,8 +63,8 @@ export class Reads {
 
   /** Sent, a snapshot that cannot be continued would be asked for again at once. */
   async #assertReadable(channel: string, position: Position): Promise<void> {
-    const { gap } = await this.#log.read(channel, position, { maxBytes: 0 })
-    if (gap) throw new EventLogError('unavailable', 'The snapshot is too old to be continued: try again.', 1)
+    const { gap, mayLack } = await this.#log.read(channel, position, { maxBytes: 0 })
+    if (gap || mayLack) throw new EventLogError('unavailable', 'The snapshot is too old to be continued: try again.', 1)
   }
 
   #shared<T>(question: readonly unknown[], ask: () => Awaitable<T>): Promise<Reading<T>> {

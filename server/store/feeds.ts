@@ -89,10 +89,9 @@ export class Feeds {
       try {
         await this.#announceState(feed)
       } catch (error) {
-        // Where the log cannot be reached, the others cannot be announced either.
+        // What is refused is tried again when its lease has run out. If the log is unreachable, the others cannot be announced either.
         const isLogAway = error instanceof EventLogError && error.kind === 'unavailable'
-        await this.#outbox.release(isLogAway ? feeds.slice(n) : [feed])
-        if (isLogAway) return
+        if (isLogAway) return this.#outbox.release(feeds.slice(n))
       }
     }
   }

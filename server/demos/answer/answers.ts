@@ -26,6 +26,9 @@ export interface AnswerLimits {
 /** Milliseconds between two looks at whether another process has stopped an answer. */
 const STOP_INTERVAL = 100
 
+/** Milliseconds for the readers of an answer that its channel lacks to be told of its end, see `Readers`. */
+const UNTOLD = 5_000
+
 const channelOf = (id: string): string => `#answer:${id}`
 
 /**
@@ -53,6 +56,9 @@ export class Answers {
   async ask(id: string, question: string, client: string): Promise<Answer> {
     const known = await this.find(id)
     if (known) return known
+    // Somebody may have asked in the meantime.
+    const running = this.#running.get(id)
+    if (running) return running.writing.answer
     this.#admit(client)
     const { model } = this.#speaker
     const answer: Answer = { id, question, text: '', state: 'streaming', reason: null, model, firstWord: null, took: 0 }
@@ -136,8 +142,10 @@ export class Answers {
   }
 
   async #write(id: string, writing: Writing): Promise<void> {
-    await writing.run()
+    const isTold = await writing.run()
     this.#running.delete(id)
+    // Otherwise the end of the channel would pass for the end of the answer. Its readers are told by what is stored.
+    if (!isTold) await sleep(UNTOLD, undefined, { ref: false })
     await this.#hub.over(channelOf(id)).catch(() => null)
   }
 }

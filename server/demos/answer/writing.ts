@@ -30,7 +30,7 @@ export class Writing {
   #told = 0
   #position: Position | null = null
   #telling: Promise<void> = Promise.resolve()
-  #run: Promise<void> = Promise.resolve()
+  #run: Promise<boolean> = Promise.resolve(true)
 
   constructor(answer: Answer, options: WritingOptions) {
     this.#answer = answer
@@ -41,18 +41,18 @@ export class Writing {
     return this.#answer
   }
 
-  /** Resolves when it has ended, for all. */
-  run(): Promise<void> {
+  /** Resolves when it has ended: to true if its channel has all of it. */
+  run(): Promise<boolean> {
     return (this.#run = this.#speakAndEnd())
   }
 
   /** Resolves when the request to the model is cancelled, and everybody was told. */
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
     this.#abort.abort(new Stopped())
-    return this.#run
+    await this.#run
   }
 
-  async #speakAndEnd(): Promise<void> {
+  async #speakAndEnd(): Promise<boolean> {
     const late = setTimeout(
       () => this.#abort.abort(new SpeakerError('too-slow', 'It took too long.')),
       this.#options.time,
@@ -69,7 +69,7 @@ export class Writing {
     clearTimeout(late)
     hasEnded.abort()
     await beating
-    await this.#end(end)
+    return this.#end(end)
   }
 
   async #speak(): Promise<void> {
@@ -112,7 +112,7 @@ export class Writing {
     }
   }
 
-  async #end(end: Pick<Answer, 'state' | 'reason'>): Promise<void> {
+  async #end(end: Pick<Answer, 'state' | 'reason'>): Promise<boolean> {
     const { store } = this.#options
     await this.#tellText()
     this.#answer = { ...this.#answer, ...end, took: this.#took() }
@@ -120,7 +120,8 @@ export class Writing {
     // It counted as dead, and what others have been told stays true.
     if (isMine === false) this.#answer = { ...this.#answer, state: 'interrupted', reason: null }
     const ending = endingOf(this.#answer)
-    if (ending) await this.#tell(ending.event, ending.data)
+    const isTold = ending === null || (await this.#tell(ending.event, ending.data)) !== null
+    return isTold && this.#told === this.#answer.text.length
   }
 
   /** All that was not told: what the log has no room for comes with the next word, or a little later. */

@@ -463,7 +463,7 @@ export const en = {
   },
   use: {
     title: 'Use it',
-    intro: 'Copy the files into your project, and they are yours: no package to install, nothing to configure.',
+    intro: 'Copy the files into your project, and they are yours: there is no package to install.',
     pair: {
       title: 'Both ends in thirty lines',
       text: 'Make a project with npm create vite (Vue, TypeScript), copy the files below to src/composables and server/sse, and save these three as src/App.vue, server/example.ts and vite.config.ts. A reconnect resumes after the last event received.',

@@ -452,7 +452,7 @@ export const zhCN: Messages = {
   },
   use: {
     title: '接入',
-    intro: '把文件复制到你的项目里就能用：代码归你所有，不用安装依赖包，也不用配置。',
+    intro: '把文件复制到你的项目里就能用：代码归你所有，不用安装依赖包。',
     pair: {
       title: '前后端共三十行',
       text: '用 npm create vite 新建项目（Vue、TypeScript），把下面的文件分别复制到 src/composables 和 server/sse，再把这三段代码保存为 src/App.vue、server/example.ts 和 vite.config.ts。重连时会从最后收到的事件之后续传。',

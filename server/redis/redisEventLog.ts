@@ -212,7 +212,7 @@ function batchOf(reply: ReadReply | null, cursor: string | null, parsed: ParsedP
     finished: isOver && reason === '' && start + events.length === newest,
   }
   // In an epoch that was cut, or after it.
-  const isContinued = parsed?.epoch != null && parsed.offset < Infinity && parsed.epoch !== epoch
+  const isContinued = parsed?.epoch && parsed.offset < Infinity && parsed.epoch !== epoch
   if (reason === '') return isContinued || latest !== position(newest) ? { ...batch, mayLack: true } : batch
   const kept = oldest <= newest ? position(oldest) : null
   return { ...batch, gap: { reason: reason as GapReason, requested, oldest: kept, latest } }

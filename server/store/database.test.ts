@@ -116,7 +116,7 @@ describe('a database', () => {
       import { setTimeout as sleep } from 'node:timers/promises'
       const [, path, began] = process.argv
       for (let n = 0; n < 30; n++) {
-        await sleep(Number(began) + n * 50 - Date.now())
+        await sleep(Math.max(0, Number(began) + n * 50 - Date.now()))
         const database = new Database({ url: 'file:' + path + '/' + n + '.db' })
         await database.batch([{ sql: 'UPDATE changes SET version = version + 1' }])
       }`

@@ -99,7 +99,6 @@ function redisStore(): Store {
 
   return {
     open,
-    isElsewhere: true,
     wipe: () => replace(() => evaluate(WIPE)),
     setBack: async (events) => {
       await replace(() => evaluate(SET_BACK, String(events)))

@@ -5,7 +5,7 @@ import { EventLogError } from '../sse/eventLog'
 export interface ConnectionOptions {
   /** `redis://` or, with TLS, `rediss://`, user and password included. */
   url: string
-  /** Milliseconds without an answer after which the connection is given up, and made anew. */
+  /** Milliseconds without an answer after which the connection is closed and opened again. */
   answerTimeout: number
   /** Redis is there, and every subscription that had been made. */
   onConnect: () => void

@@ -104,7 +104,7 @@ describe.runIf(hasRedis)('the live figures of two servers', () => {
     await one.kill()
     const before = bob.told.length
     await eventually(() => expect(bob.told.length).toBeGreaterThan(before + 3))
-    // The line of a newcomer goes on where it was.
+    // A newcomer's line begins with the points that others already have.
     const dora = pageOf(other, 'dora')
     await eventually(() => expect(dora.state).not.toBeNull())
     const known = (bob.state?.rates['EUR/USD'] ?? []).slice(-20, -10).map(({ value }) => value)

@@ -34,7 +34,7 @@ export interface RedisEventLogOptions {
   maxFrameBytes?: number
   /** Milliseconds after which a watched channel is looked at, in case an announcement was lost. @default 10_000 */
   lookInterval?: number
-  /** Milliseconds without an answer after which the connection is given up, and made anew. @default 5_000 */
+  /** Milliseconds without an answer after which the connection is closed and opened again. @default 5_000 */
   answerTimeout?: number
   /** Redis was lost, for this reason, or is back: null. @default console.error */
   onConnection?: (lost: Error | null) => void

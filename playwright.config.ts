@@ -1,5 +1,5 @@
 import { defineConfig } from '@playwright/test'
-import { findChromium } from './e2e/chromium'
+import { findChromium, findHeadlessShell } from './e2e/chromium'
 import { CHROMIUM_ONLY } from './e2e/engine'
 import type { WorkerFixtures } from './e2e/fixture'
 
@@ -23,7 +23,7 @@ export default defineConfig<object, Pick<WorkerFixtures, 'engineName'>>({
   use: {
     locale: 'en-US',
     launchOptions: {
-      executablePath: findChromium() ?? '',
+      executablePath: findHeadlessShell() ?? findChromium() ?? '',
       args: [
         '--no-sandbox',
         '--disable-gpu',

@@ -1,5 +1,5 @@
 // @vitest-environment node
-/** The code in the READMEs compiles, and is the same in both languages. */
+/** The code in the README compiles, and is the same in both languages. */
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -33,7 +33,7 @@ const AROUND = `
   declare function freshToken(): Promise<string>
 `
 
-it.each(['README.md', 'README.zh-CN.md'])('the code in %s compiles', { timeout: 60_000 }, (file) => {
+it('the code in README.md compiles', { timeout: 60_000 }, () => {
   const project = realpathSync(mkdtempSync(join(tmpdir(), 'readme-')))
   onTestFinished(() => rmSync(project, { recursive: true }))
   symlinkSync(join(root, 'node_modules'), join(project, 'node_modules'), 'junction')
@@ -43,7 +43,7 @@ it.each(['README.md', 'README.zh-CN.md'])('the code in %s compiles', { timeout: 
     recursive: true,
     filter: (source) => !source.endsWith('.test.ts'),
   })
-  const files = blocks(file, 'vue|ts').map(({ language, code }, n) => {
+  const files = blocks('README.md', 'vue|ts').map(({ language, code }, n) => {
     // A block that names its file is complete.
     const [, named] = /^\/\/ ([\w.]+\.ts)\b/.exec(code) ?? []
     const name = named ?? `block${n}.${language}`

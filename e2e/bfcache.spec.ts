@@ -4,11 +4,7 @@ import type { EngineName, Tab } from './engine'
 import { expect, stream, test, type Site } from './fixture'
 import { events, listen, status } from './listen'
 
-// Playwright disables the cache.
-test.use({
-  launchOptions: async ({ launchOptions }, use) =>
-    use({ ...launchOptions, ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
-})
+test.use({ historyCache: true })
 
 /** What each engine does with a page that has a stream when the reader leaves it. */
 const LEAVING: Record<EngineName, 'kept alive' | 'kept and cut' | 'discarded'> = {

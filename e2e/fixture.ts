@@ -9,7 +9,7 @@ import { builtPage } from '../server/page'
 import { Hub } from '../server/sse/hub'
 import { MemoryEventLog } from '../server/sse/memoryEventLog'
 import { Streams } from '../server/sse/streams'
-import { engineOf } from './chromium'
+import { engineOf, findChromium } from './chromium'
 import type { Engine, EngineName, Profile, Tab } from './engine'
 import { openFirefox } from './firefox'
 import { HARNESS } from './setup'
@@ -121,6 +121,8 @@ interface TestFixtures {
 
 export interface WorkerFixtures {
   engineName: EngineName
+  /** With the back/forward cache, which Playwright disables and the headless shell does not have. */
+  historyCache: boolean
   engine: Engine & { playwright?: Browser }
   harness: string
 }
@@ -128,9 +130,10 @@ export interface WorkerFixtures {
 export const test = base.extend<TestFixtures & { profile: Profile }, WorkerFixtures>({
   interval: [30, { option: true }],
   engineName: ['chromium', { option: true, scope: 'worker' }],
+  historyCache: [false, { option: true, scope: 'worker' }],
   engine: [
-    async ({ engineName, playwright }, use) => {
-      const engine = await open[engineName](() => playwright.chromium.launch())
+    async ({ engineName, historyCache, playwright }, use) => {
+      const engine = await open[engineName](() => playwright.chromium.launch(historyCache ? WITH_HISTORY_CACHE : {}))
       await use(engine)
       await engine.close()
     },
@@ -169,6 +172,11 @@ export const test = base.extend<TestFixtures & { profile: Profile }, WorkerFixtu
     await site.stop()
   },
 })
+
+const WITH_HISTORY_CACHE = {
+  executablePath: findChromium() ?? '',
+  ignoreDefaultArgs: ['--disable-back-forward-cache'],
+}
 
 const open: Record<EngineName, (launch: () => Promise<Browser>) => Promise<WorkerFixtures['engine']>> = {
   chromium: async (launch) => {

@@ -4,55 +4,56 @@ import { pages } from '../shared/pages'
 import { contrast } from './contrast'
 import { expect, test } from './fixture'
 
-// Playwright disables the back/forward cache.
-test.use({
-  launchOptions: async ({ launchOptions }, use) =>
-    use({ ...launchOptions, ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
-})
-
 const theme = (page: Page, name: string) => page.getByRole('group', { name: 'Theme' }).getByRole('button', { name })
 const background = (page: Page): Promise<string> => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
 
 /** Pixels of an output that have to be visible. */
 const ENOUGH = 110
 
-for (const [viewport, width, height] of [
-  ['a phone', 375, 740],
-  ['a small laptop', 1280, 800],
-] as const) {
-  for (const locale of ['en-US', 'zh-CN']) {
-    test(`the output of every demo is above the fold of ${viewport}: ${locale}`, async ({ browser, site }) => {
-      const context = await browser.newContext({ locale, viewport: { width, height } })
-      const page = await context.newPage()
-      for (const path of Object.values(pages).filter((one) => one !== pages.use)) {
-        await page.goto(site.url + path)
-        const output = page
-          .locator('main')
-          .locator('textarea[readonly], figure:has(figcaption[aria-live]), .frame, .rows, .figures, .app, .todoapp')
-          .first()
-        const box = await output.boundingBox()
-        expect((box?.y ?? Infinity) + ENOUGH, path).toBeLessThanOrEqual(height)
-      }
-      await context.close()
-    })
-  }
+const VIEWPORTS = {
+  phone: { width: 375, height: 740 },
+  'small laptop': { width: 1280, height: 800 },
 }
 
-for (const colorScheme of ['light', 'dark'] as const) {
-  test(`the border of every control and of every output can be seen: ${colorScheme}`, async ({ page, site }) => {
-    await page.emulateMedia({ colorScheme })
-    for (const path of Object.values(pages)) {
+for (const locale of ['en-US', 'zh-CN']) {
+  test(`the output of every demo is above the fold of a phone and of a small laptop: ${locale}`, async ({
+    browser,
+    site,
+  }) => {
+    const context = await browser.newContext({ locale })
+    const page = await context.newPage()
+    for (const path of Object.values(pages).filter((one) => one !== pages.use)) {
       await page.goto(site.url + path)
-      await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
+      const output = page
+        .locator('main')
+        .locator('textarea[readonly], figure:has(figcaption[aria-live]), .frame, .rows, .figures, .app, .todoapp')
+        .first()
+      for (const [name, viewport] of Object.entries(VIEWPORTS)) {
+        await page.setViewportSize(viewport)
+        const box = await output.boundingBox()
+        expect((box?.y ?? Infinity) + ENOUGH, `${path} on a ${name}`).toBeLessThanOrEqual(viewport.height)
+      }
+    }
+    await context.close()
+  })
+}
+
+test('the border of every control and of every output can be seen, light and dark', async ({ page, site }) => {
+  for (const path of Object.values(pages)) {
+    await page.goto(site.url + path)
+    await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme })
       const borders = await page
         .locator('main :is(button, textarea, input:not([type]), .frame)')
         .locator('visible=true')
         .evaluateAll((elements) => elements.map((element) => getComputedStyle(element).borderTopColor))
       expect(borders.length).toBeGreaterThan(2)
-      for (const border of borders) expect(contrast(border, await background(page)), path).toBeGreaterThanOrEqual(3)
+      for (const border of borders)
+        expect(contrast(border, await background(page)), `${path}, ${colorScheme}`).toBeGreaterThanOrEqual(3)
     }
-  })
-}
+  }
+})
 
 test('the theme is that of the system until one is chosen, for this visit and later ones', async ({ page, site }) => {
   await page.emulateMedia({ colorScheme: 'light' })
@@ -92,21 +93,6 @@ test('the theme is set before the first paint', async ({ page, site }) => {
   await page.route('**/assets/*.js', () => undefined)
   await page.goto(site.url, { waitUntil: 'commit' })
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark')
-})
-
-test('every page is restored from the history unchanged', async ({ page, site }) => {
-  site.route('/elsewhere', (_req, res) => res.setHeader('Content-Type', 'text/html').end('<title>elsewhere</title>'))
-  for (const path of Object.values(pages)) {
-    await page.goto(site.url + path)
-    await expect(page.getByRole('heading', { level: 2 })).toBeVisible()
-    await page.evaluate(() => {
-      document.body.dataset['mark'] = 'alive'
-    })
-    await page.goto(`${site.url}/elsewhere`)
-    // `goBack` waits for a load event, which a page from the cache does not have.
-    await page.evaluate(() => setTimeout(() => history.back()))
-    await expect(page.locator('body')).toHaveAttribute('data-mark', 'alive')
-  }
 })
 
 test.describe('a run', () => {

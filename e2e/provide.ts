@@ -1,7 +1,7 @@
 /** Makes sure that there are browsers to test with. */
 import { spawnSync } from 'node:child_process'
 import { installPackages } from '../server/testingPackage'
-import { findChromium } from './chromium'
+import { findChromium, findHeadlessShell } from './chromium'
 import type { EngineName } from './engine'
 import { findFirefox } from './firefox'
 import { findWebKit } from './webkit'
@@ -42,4 +42,7 @@ export function provide(engines: readonly EngineName[]): void {
     const args = ['playwright', 'install', ...(process.getuid?.() === 0 ? ['--with-deps'] : []), 'chromium']
     spawnSync('npx', args, { stdio: 'inherit', timeout: 240_000, shell: process.platform === 'win32' })
   }
+
+  const isDebians = findChromium() === '/usr/bin/chromium' && !process.env['CHROMIUM_PATH']
+  if (engines.includes('chromium') && isDebians && !findHeadlessShell()) installPackages('chromium-headless-shell')
 }

@@ -77,11 +77,16 @@ export function workspace(): string {
 }
 
 /**
- * Writes a project with the files of README.md and of a page, and returns its folder. `edit` may change a file, for example to
- * another port.
+ * Writes a project with the files of README.md and of a page, and returns its folder, which has the page's name unless another is
+ * given. `edit` may change a file, for example to another port.
  */
-export function writeRecipe(into: string, page: string, edit: (code: string) => string = (code) => code): string {
-  const project = join(into, page.replace('.md', ''))
+export function writeRecipe(
+  into: string,
+  page: string,
+  edit: (code: string) => string = (code) => code,
+  name: string = page.replace('.md', ''),
+): string {
+  const project = join(into, name)
   const copy = (from: string, to: string): void => {
     cpSync(join(root, from), join(project, to), { recursive: true, filter: (name) => !name.includes('.test.') })
   }

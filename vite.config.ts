@@ -34,7 +34,7 @@ export default defineConfig(({ isSsrBuild }) => ({
               codeSplitting: {
                 groups: [
                   { name: 'vue', test: /node_modules.(@vue|vue|vue-router)\b/ },
-                  { name: 'site', test: /client.(site.(?!locales|NotFound)|composables.useEventSource\.ts$)/ },
+                  { name: 'site', test: /client.(site.(?!locales|NotFound|usePlot)|composables.useEventSource\.ts$)/ },
                 ],
               },
             },

@@ -90,6 +90,13 @@ const answerEventsIn = (client: Client): AnswerEvent[] =>
 /** What a page shows that has this stream. */
 const shownBy = (client: Client): Answer | null => answerEventsIn(client).reduce(reduceAnswer, null)
 
+/** A log that refuses every event, until the returned mock is restored. */
+function withoutRoom(log: AnswerApp['log']) {
+  return vi.spyOn(log, 'append').mockImplementation(() => {
+    throw new EventLogError('bytes', 'There is no room.')
+  })
+}
+
 describe('an answer', () => {
   it('goes to everyone word by word, to those who come late, and to those who come when it has ended', async () => {
     const upstream = await Upstream.start()
@@ -224,9 +231,7 @@ describe('an answer', () => {
     const screen = app.stream()
     say(res, 'one ')
     await eventually(() => expect(shownBy(screen)?.text).toBe('one '))
-    const append = vi.spyOn(app.log, 'append').mockImplementation(() => {
-      throw new EventLogError('bytes', 'There is no room.')
-    })
+    const append = withoutRoom(app.log)
     for (const word of ['two ', 'three ']) say(res, word)
     await eventually(() => expect(append).toHaveBeenCalledTimes(2))
     append.mockRestore()
@@ -246,9 +251,7 @@ describe('an answer', () => {
     const screen = app.stream()
     say(res, 'one ')
     await eventually(() => expect(shownBy(screen)?.text).toBe('one '))
-    const append = vi.spyOn(app.log, 'append').mockImplementation(() => {
-      throw new EventLogError('bytes', 'There is no room.')
-    })
+    const append = withoutRoom(app.log)
     say(res, 'two')
     await eventually(() => expect(append).toHaveBeenCalled())
     await app.stop()

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { emptyInbox, reduceInbox, unreadOf, type Inbox, type InboxEvent, type Message } from './inbox'
+import { withLateSnapshot } from './testingLateSnapshot'
 
 /** A database with one inbox, and what it would announce. */
 class Model {
@@ -90,32 +91,10 @@ describe('an inbox', () => {
         fc.array(fc.nat(), { minLength: 4, maxLength: 4 }),
         (actions, at) => {
           const model = new Model()
-          const [first = 0, second = 0, third = 0] = at.map((n) => n % (actions.length + 1)).sort((a, b) => a - b)
-          const act = (from: number, to: number): void => {
-            for (const one of actions.slice(from, to)) {
-              if (one === 'write') model.write()
-              else model.read(one)
-            }
-          }
-          act(0, first)
-          const { snapshot } = model
-          const missed = model.announced.length
-          act(first, second)
-          // What nobody announced is in the late snapshot, which is announced after some of what is newer.
-          const unannounced = model.announced.length
-          const late = { ...model.snapshot, data: { ...model.snapshot.data, late: true } } as InboxEvent
-          act(second, third)
-          const overtaking = model.announced.length
-          act(third, actions.length)
-          const some = model.announced.slice(missed, unannounced).filter((_, n) => (n + (at[3] ?? 0)) % 2 === 0)
-          const events = [
-            snapshot,
-            ...some,
-            ...model.announced.slice(unannounced, overtaking),
-            late,
-            ...model.announced.slice(overtaking),
-            late,
-          ]
+          const events = withLateSnapshot(model, actions, at, (one) => {
+            if (one === 'write') model.write()
+            else model.read(one)
+          })
           const inbox = events.reduce(reduceInbox, emptyInbox)
           expect(shown(inbox)).toEqual(shown(reduceInbox(emptyInbox, model.snapshot)))
         },

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { withLateSnapshot } from './testingLateSnapshot'
 import { emptyList, reduceTodos, type Todo, type TodosEvent } from './todos'
 
 /** A database with one list, and what it would announce. */
@@ -37,29 +38,7 @@ it('a list is right after a late snapshot, whatever of newer and older changes c
       fc.array(fc.nat(), { minLength: 4, maxLength: 4 }),
       (actions, at) => {
         const model = new Model()
-        const [first = 0, second = 0, third = 0] = at.map((n) => n % (actions.length + 1)).sort((a, b) => a - b)
-        const act = (from: number, to: number): void => {
-          for (const [name, which] of actions.slice(from, to)) model.do(name, which)
-        }
-        act(0, first)
-        const { snapshot } = model
-        const missed = model.announced.length
-        act(first, second)
-        // What nobody announced is in the late snapshot, which is announced after some of what is newer.
-        const unannounced = model.announced.length
-        const late = { ...model.snapshot, data: { ...model.snapshot.data, late: true } } as TodosEvent
-        act(second, third)
-        const overtaking = model.announced.length
-        act(third, actions.length)
-        const some = model.announced.slice(missed, unannounced).filter((_, n) => (n + (at[3] ?? 0)) % 2 === 0)
-        const events = [
-          snapshot,
-          ...some,
-          ...model.announced.slice(unannounced, overtaking),
-          late,
-          ...model.announced.slice(overtaking),
-          late,
-        ]
+        const events = withLateSnapshot(model, actions, at, ([name, which]) => model.do(name, which))
         const { todos } = events.reduce(reduceTodos, emptyList)
         expect(todos).toEqual([...model.todos.values()].sort((a, b) => a.created - b.created))
       },

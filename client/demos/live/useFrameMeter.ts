@@ -1,27 +1,29 @@
-import { onMounted, onScopeDispose, readonly, ref, type Ref } from 'vue'
+import { onScopeDispose, readonly, ref, type Ref } from 'vue'
 
-/** Frames that the browser draws, and changes that are counted, in the last second. */
+/** Changes in the last second, and frames that were drawn because of them. Call `count` on each change. */
 export function useFrameMeter(): { frames: Readonly<Ref<number>>; changes: Readonly<Ref<number>>; count: () => void } {
   const frames = ref(0)
   const changes = ref(0)
   let drawn = 0
   let counted = 0
-  let since = performance.now()
   let request = 0
 
-  function onFrame(now: number): void {
-    drawn++
-    const seconds = (now - since) / 1_000
-    if (seconds >= 1) {
-      frames.value = Math.round(drawn / seconds)
-      changes.value = Math.round(counted / seconds)
-      drawn = counted = 0
-      since = now
-    }
-    request = requestAnimationFrame(onFrame)
+  function count(): void {
+    counted++
+    request ||= requestAnimationFrame(() => {
+      request = 0
+      drawn++
+    })
   }
 
-  onMounted(() => (request = requestAnimationFrame(onFrame)))
-  onScopeDispose(() => cancelAnimationFrame(request))
-  return { frames: readonly(frames), changes: readonly(changes), count: () => counted++ }
+  const timer = setInterval(() => {
+    frames.value = drawn
+    changes.value = counted
+    drawn = counted = 0
+  }, 1_000)
+  onScopeDispose(() => {
+    clearInterval(timer)
+    cancelAnimationFrame(request)
+  })
+  return { frames: readonly(frames), changes: readonly(changes), count }
 }

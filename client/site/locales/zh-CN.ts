@@ -579,7 +579,7 @@ export const zhCN: Messages = {
     surge: '每秒 1000 次变化',
     surging: '正在激增……',
     changes: '每秒 {count} 次变化',
-    frames: '每秒 {count} 帧',
+    frames: '每秒绘制 {count} 帧',
     age: '{seconds} 秒前',
     line: '{pair} 最近一分钟的走势：现在 {value}',
     curl: '在终端里下单',

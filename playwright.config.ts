@@ -5,6 +5,8 @@ import type { WorkerFixtures } from './e2e/fixture'
 
 /** Shared with the engines that Playwright does not drive. */
 const everywhere = {
+  // These browsers need more of a processor than Chromium's headless shell.
+  workers: 3,
   testIgnore: Object.keys(CHROMIUM_ONLY).map((name) => `${name}.spec.ts`),
   // Firefox waits at least half a second before it reconnects, whatever `retry:` says, and some tests need 25 reconnections.
   expect: { timeout: 20_000 },
@@ -13,8 +15,8 @@ const everywhere = {
 export default defineConfig<object, Pick<WorkerFixtures, 'engineName'>>({
   testDir: 'e2e',
   globalSetup: './e2e/setup.ts',
-  // A test mostly waits, so two processors can run three at once. With more, streams that wait for a processor look stalled.
-  workers: 3,
+  // A test mostly waits, so two processors can run four at once. With more, streams that wait for a processor look stalled.
+  workers: 4,
   fullyParallel: true,
   forbidOnly: true,
   reporter: 'list',

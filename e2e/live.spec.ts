@@ -98,6 +98,10 @@ test('a thousand changes a second are drawn once a frame', async ({ context, sit
   const { drawn, frames } = await page.evaluate(() => ({ drawn: window.drawn, frames: window.framesDrawn }))
   expect(drawn).toBeGreaterThan(0)
   expect(drawn).toBeLessThanOrEqual(frames + 1)
+  const shown = await page.locator('[data-meter]').allTextContents()
+  const [changesShown = NaN, framesShown = NaN] = shown.map((text) => Number(/\d+/.exec(text)?.[0]))
+  expect(framesShown).toBeGreaterThan(0)
+  expect(framesShown).toBeLessThan(changesShown)
 })
 
 test('figures that are no longer fresh look it, with their age, and are fresh again when the server is back', async ({
@@ -110,6 +114,12 @@ test('figures that are no longer fresh look it, with their age, and are fresh ag
   await site.stop()
   await expect(figures).toHaveAttribute('data-stale', 'true', { timeout: 20_000 })
   await expect(page.getByText(/^\d+ s old$/)).toBeVisible()
+  const colourOf = (selector: string): Promise<string> =>
+    figures
+      .locator(selector)
+      .first()
+      .evaluate((element) => getComputedStyle(element).color)
+  expect(await colourOf('.rate b')).toBe(await colourOf('.value'))
   await site.start()
   await expect(figures).toHaveAttribute('data-stale', 'false', { timeout: 30_000 })
 })

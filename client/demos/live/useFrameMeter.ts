@@ -7,6 +7,7 @@ export function useFrameMeter(): { frames: Readonly<Ref<number>>; changes: Reado
   let drawn = 0
   let counted = 0
   let request = 0
+  let since = performance.now()
 
   function count(): void {
     counted++
@@ -16,10 +17,14 @@ export function useFrameMeter(): { frames: Readonly<Ref<number>>; changes: Reado
     })
   }
 
+  // The timer of a busy or hidden page is late.
   const timer = setInterval(() => {
-    frames.value = drawn
-    changes.value = counted
+    const now = performance.now()
+    const seconds = (now - since) / 1_000
+    frames.value = Math.round(drawn / seconds)
+    changes.value = Math.round(counted / seconds)
     drawn = counted = 0
+    since = now
   }, 1_000)
   onScopeDispose(() => {
     clearInterval(timer)
